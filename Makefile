@@ -1,0 +1,52 @@
+# kubemate: the commands of the README. Everything needed is fetched by the project's own files.
+CARGO ?= cargo
+NPM ?= npm
+export CARGO_TERM_COLOR ?= never
+
+WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
+
+.PHONY: run test e2e lint bench eval web clean
+
+## run: build and start everything on http://127.0.0.1:8080
+run: web/dist/index.html
+	$(CARGO) build --release --bin kubemate
+	$(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/release/kubemate up $(ARGS)
+
+## test: formatting, lints, all tests but those that need real peers
+test: lint web-test
+	$(CARGO) test --no-fail-fast
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+web: web/dist/index.html
+
+web/node_modules/.stamp: web/package.json web/package-lock.json
+	cd web && $(NPM) ci --no-audit --no-fund
+	touch $@
+
+web/dist/index.html: web/node_modules/.stamp $(WEB_SOURCES)
+	cd web && $(NPM) run build
+	touch $@
+
+.PHONY: web-test
+web-test: web/dist/index.html
+	cd web && $(NPM) run lint && $(NPM) run test
+
+## e2e: the real model, the real kubectl, the real browser
+e2e: web/dist/index.html
+	tests/e2e.sh
+
+## eval: all public cases with the embedded model
+eval:
+	$(CARGO) run --release --bin kubemate-eval -- --model candle
+
+## bench: start-up, memory, messages per second, sandbox writes
+bench: web/dist/index.html
+	$(CARGO) build --release --bin kubemate
+	$(CARGO) bench --bench kubemate -- $(ARGS)
+
+clean:
+	$(CARGO) clean
+	rm -rf web/dist web/node_modules

@@ -1,0 +1,403 @@
+//! Questions: read tools are chosen, their evidence is gathered, and a short checked answer is written from it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{
+    TurnResult,
+    consult::request,
+    dialogue,
+    draft::Target,
+    evidence::{Grounds, condensed, take_sentence, template},
+    lexicon::environment_group,
+    names::Names,
+    reply,
+    route::{self, Subject},
+    scan::Item,
+    session::{Session, clarify, failed, refusal, said},
+};
+use crate::{
+    domain::{Block, Choice, Evidence, Lang, TurnEvent},
+    model::{ModelError, Output, ToolCall, ToolSchema},
+    tool::{ToolError, ToolOutput, ToolSpec},
+};
+
+impl Session<'_> {
+    /// Answers a question.
+    pub(super) async fn ask(&mut self, items: &[Item], names: &Names<'_>) -> TurnResult {
+        let turn = self.turn;
+        let subject = route::subject(items, names, &turn.inventory, &self.state.focus);
+        let asks_for_one = subject.workloads.is_empty() && subject.other.is_none();
+        if let (true, Some((word, near))) = (asks_for_one, subject.unknown.first())
+            && !near.is_empty()
+        {
+            return self.did_you_mean(word, near);
+        }
+        let calls = self.choose_calls(items, &subject).await;
+        let calls = match calls {
+            Ok(calls) if calls.is_empty() => {
+                return clarify(self.what_about(), Vec::new());
+            }
+            Ok(calls) => calls,
+            Err(ModelError::Unavailable(_)) if self.agent.parts.model.is_none() => {
+                return clarify(reply::no_model(turn.lang), vec![]);
+            }
+            Err(error) => return failed(reply::model_failed(turn.lang, &error.to_string())),
+        };
+        self.answer_from(calls).await
+    }
+
+    fn what_about(&self) -> String {
+        reply::pick(
+            self.turn.lang,
+            "您想了解哪个工作负载的什么情况？",
+            "Which workload is it about, and what would you like to know?",
+        )
+    }
+
+    fn did_you_mean(&mut self, word: &str, near: &[String]) -> TurnResult {
+        // the whole question with the right name is the next message
+        let choices = near
+            .iter()
+            .map(|name| Choice { label: name.clone(), say: self.turn.text.replace(word, name) })
+            .collect();
+        clarify(reply::unknown_workload(self.turn.lang, word, near, &[]), choices)
+    }
+
+    /// "那 cart 呢", "and in staging?": the last question about something else.
+    pub(super) async fn ask_again(
+        &mut self,
+        items: &[Item],
+        names: &Names<'_>,
+    ) -> Option<TurnResult> {
+        let focus = self.state.focus.clone();
+        let subject = route::subject(items, names, &self.turn.inventory, &focus);
+        let mut calls = Vec::new();
+        for asked in self.state.asked.clone() {
+            let spec = self.agent.parts.tools.spec(&asked.name)?;
+            for call in route::calls(spec, items, &subject, 3) {
+                let mut arguments = asked.arguments.clone();
+                if let (Some(old), Some(new)) =
+                    (arguments.as_object_mut(), call.arguments.as_object())
+                {
+                    old.extend(new.clone());
+                }
+                let call = ToolCall { name: asked.name.clone(), arguments };
+                if !calls.contains(&call) {
+                    calls.push(call);
+                }
+            }
+        }
+        if calls.is_empty() {
+            return None;
+        }
+        self.because("the last question about something else");
+        Some(self.answer_from(calls).await)
+    }
+
+    /// Which calls answer the question: code where its words tell, else the model among the read tools.
+    async fn choose_calls(
+        &mut self,
+        items: &[Item],
+        subject: &Subject,
+    ) -> Result<Vec<ToolCall>, ModelError> {
+        let tools = std::sync::Arc::clone(&self.agent.parts.tools);
+        let limit = self.agent.parts.budget.tool_calls as usize;
+        let routed = route::tools(items, subject);
+        let mut calls = Vec::new();
+        for spec in routed.iter().filter_map(|name| tools.spec(name)) {
+            calls.extend(route::calls(spec, items, subject, 3));
+        }
+        calls.truncate(limit);
+        if !calls.is_empty() {
+            self.because(&format!("read by the words: {}", routed.join(", ")));
+            return Ok(calls);
+        }
+        match self.model_call(items, subject).await {
+            Ok(calls) => Ok(calls),
+            // what is named can at least be shown
+            Err(error) => {
+                self.because(&format!("the model chose nothing: {error}"));
+                let shown =
+                    ["rollout_status", "describe_object"].iter().find_map(|n| tools.spec(n));
+                let named = !subject.workloads.is_empty() || subject.other.is_some();
+                match shown.filter(|_| named) {
+                    Some(spec) => Ok(route::calls(spec, items, subject, 3)),
+                    None => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn model_call(
+        &mut self,
+        items: &[Item],
+        subject: &Subject,
+    ) -> Result<Vec<ToolCall>, ModelError> {
+        let lang = self.turn.lang;
+        let tools = std::sync::Arc::clone(&self.agent.parts.tools);
+        let schemas: Vec<ToolSchema> =
+            route::read_specs(&tools).filter_map(|spec| narrowed(spec, subject)).collect();
+        if schemas.is_empty() {
+            return Ok(Vec::new());
+        }
+        let prompt = self.agent.parts.prompts.render("ask", json!({}));
+        let system = prompt.map_err(|e| ModelError::Other(e.into()))?;
+        self.progress(
+            "thinking",
+            reply::pick(lang, "正在选择要查的数据……", "Choosing what to read..."),
+        )
+        .await;
+        let user = format!("<question>{}</question>", self.turn.text);
+        let call = self.choose(system, user, schemas).await?;
+        self.because(&format!("the model chose {} {}", call.name, call.arguments));
+        // names come from the words; the model's own arguments only add options
+        let Some(spec) = tools.spec(&call.name) else { return Ok(Vec::new()) };
+        let mut calls = route::calls(spec, items, subject, 3);
+        if calls.is_empty() {
+            calls.push(call);
+        }
+        Ok(calls)
+    }
+
+    /// Runs read calls, each once, and answers from what they bring.
+    pub(super) async fn answer_from(&mut self, calls: Vec<ToolCall>) -> TurnResult {
+        let lang = self.turn.lang;
+        let mut evidence: Vec<Evidence> = Vec::new();
+        let mut trouble: Vec<String> = Vec::new();
+        let limit = self.agent.parts.budget.tool_calls as usize;
+        for call in calls {
+            if self.calls.contains(&call) || self.calls.len() >= limit {
+                continue;
+            }
+            let title = self
+                .agent
+                .parts
+                .tools
+                .spec(&call.name)
+                .map_or(call.name.clone(), |s| s.title.clone());
+            self.progress("tool", title).await;
+            self.calls.push(call.clone());
+            match self.run_tool(&call).await {
+                Ok(ToolOutput::Evidence(found)) => evidence.extend(found),
+                Ok(ToolOutput::Change(_)) => {
+                    return failed("a read tool returned a change".to_owned());
+                }
+                Err(ToolError::Respond(text)) => trouble.push(text),
+                Err(ToolError::Fatal(error)) => trouble.push(format!("{error:#}")),
+            }
+        }
+        self.state.asked.clone_from(&self.calls);
+        self.state.last_was_question = true;
+        let focus = dialogue::focus_of(&self.calls);
+        if !focus.is_empty() {
+            self.state.focus = focus;
+        }
+        if evidence.is_empty() {
+            let text = trouble.join("; ");
+            return if text.is_empty() {
+                said(template(&[], lang))
+            } else {
+                refusal("not-found", text)
+            };
+        }
+        self.number(&mut evidence);
+        let mut text = self.written(&evidence).await;
+        if !trouble.is_empty() {
+            text.push_str(&format!("\n\n{}", trouble.join("; ")));
+        }
+        let mut blocks = vec![Block::Text { text }];
+        blocks.extend(evidence.into_iter().map(|e| Block::Evidence { evidence: Box::new(e) }));
+        TurnResult::Answer(blocks)
+    }
+
+    /// Evidence is numbered through the thread.
+    fn number(&self, evidence: &mut [Evidence]) {
+        let blocks = self.turn.history.iter().flat_map(|m| &m.blocks);
+        let before = blocks.filter(|b| matches!(b, Block::Evidence { .. })).count();
+        for (n, one) in evidence.iter_mut().enumerate() {
+            one.id = format!("e{}", before + n + 1);
+        }
+    }
+
+    /// The answer in words: the model's, as far as it holds; else the template.
+    async fn written(&mut self, evidence: &[Evidence]) -> String {
+        if self.asked_in_words && self.agent.parts.model.is_some() {
+            // the evidence is there: half of the turn's time is enough to wait for words about it
+            let limit = Duration::from_secs(self.agent.parts.budget.turn_seconds) / 2;
+            match tokio::time::timeout(limit, self.model_answer(evidence)).await {
+                Ok(Ok(text)) if !text.trim().is_empty() => return text.trim().to_owned(),
+                Ok(Ok(_)) => self.because("nothing the model wrote was grounded"),
+                Ok(Err(error)) => self.because(&format!("the model wrote nothing: {error}")),
+                Err(_) => self.because("the model took too long to write"),
+            }
+        }
+        template(evidence, self.turn.lang)
+    }
+
+    /// Sentences are sent on as they come, those with ungrounded numbers or names left out.
+    async fn model_answer(&mut self, evidence: &[Evidence]) -> Result<String, ModelError> {
+        let lang = self.turn.lang;
+        let language = match lang {
+            Lang::Zh => "Chinese (简体中文)",
+            Lang::En => "English",
+        };
+        let prompts = std::sync::Arc::clone(&self.agent.parts.prompts);
+        let prompt = prompts.render("answer", json!({ "language": language }));
+        let system = prompt.map_err(|e| ModelError::Other(e.into()))?;
+        let facts = condensed(evidence, self.agent.parts.budget.evidence_chars);
+        let user =
+            format!("<evidence>\n{facts}</evidence>\n<question>{}</question>", self.turn.text);
+        let max = prompts.head("answer").map_or(200, |head| head.max_tokens);
+        let grounds = Grounds::of(evidence, &self.turn.text);
+        self.progress("answer", reply::pick(lang, "正在写答复……", "Writing the answer...")).await;
+        let (sender, mut receiver) = mpsc::channel::<String>(64);
+        let events = self.events.clone();
+        let checking = async move {
+            let (mut open, mut answer) = (String::new(), String::new());
+            while let Some(piece) = receiver.recv().await {
+                open.push_str(&piece);
+                while let Some(sentence) = take_sentence(&mut open) {
+                    pass(&sentence, &grounds, &mut answer, &events).await;
+                }
+            }
+            pass(&open, &grounds, &mut answer, &events).await;
+            (answer, grounds)
+        };
+        let request = request(system, user, Vec::new(), Output::Text, max);
+        let (response, (streamed, grounds)) =
+            tokio::join!(self.chat(request, Some(sender)), checking);
+        let text = response?.text;
+        if !streamed.trim().is_empty() {
+            return Ok(streamed);
+        }
+        // an adapter that does not stream
+        let (mut open, mut answer) = (text, String::new());
+        while let Some(sentence) = take_sentence(&mut open) {
+            pass(&sentence, &grounds, &mut answer, self.events).await;
+        }
+        pass(&open, &grounds, &mut answer, self.events).await;
+        Ok(answer)
+    }
+
+    /// A typed read command: its arguments are as typed; a name that is a little off is asked about.
+    pub(super) async fn read_typed(&mut self, call: ToolCall) -> TurnResult {
+        if self.agent.parts.tools.spec(&call.name).is_none() {
+            return refusal("unsupported", reply::unsupported(self.turn.lang, &call.name));
+        }
+        let name = call.arguments.get("workload").or_else(|| call.arguments.get("name"));
+        let turn = self.turn;
+        let names = Names::of(&turn.inventory);
+        if let Some(name) = name.and_then(Value::as_str) {
+            let known = names.find(name).is_some();
+            let near = names.near(name);
+            if !known && !near.is_empty() {
+                return self.did_you_mean(name, &near);
+            }
+        }
+        let call = self.with_kind(call);
+        let calls = self.placed(call);
+        // typed commands work without a model, so none is waited for
+        self.asked_in_words = false;
+        self.answer_from(calls).await
+    }
+
+    /// A name typed without its kind: the kind of the workload or other object of that name.
+    fn with_kind(&self, mut call: ToolCall) -> ToolCall {
+        let inventory = &self.turn.inventory;
+        let name = call.arguments.get("name").and_then(Value::as_str);
+        let untold = call.name == "describe_object" && call.arguments.get("kind").is_none();
+        if let (true, Some(name)) = (untold, name) {
+            let workloads = inventory.workloads.iter().map(|w| &w.object);
+            let kind = workloads.chain(&inventory.others).find(|o| o.name == name).map(|o| &o.kind);
+            // without one the tool says what is missing
+            let kind = kind.map_or("Deployment", String::as_str).to_owned();
+            call.arguments["kind"] = json!(kind);
+        }
+        call
+    }
+
+    /// A typed `-n` may be an environment: the calls for the namespaces it means.
+    fn placed(&self, call: ToolCall) -> Vec<ToolCall> {
+        let inventory = &self.turn.inventory;
+        let said = call.arguments.get("namespace").and_then(Value::as_str).map(str::to_owned);
+        let Some(said) = said.filter(|said| !inventory.namespaces.contains(said)) else {
+            return vec![call];
+        };
+        let group = environment_group(&said);
+        let meant = |environment: &str| {
+            environment == said || (group.is_some() && environment_group(environment) == group)
+        };
+        let name = call.arguments.get("workload").or_else(|| call.arguments.get("name"));
+        let mut namespaces: Vec<&String> = Vec::new();
+        for workload in &inventory.workloads {
+            let named =
+                name.and_then(Value::as_str).is_none_or(|name| name == workload.object.name);
+            let here = workload.environment.as_deref().is_some_and(meant);
+            if let (true, true, Some(namespace)) = (named, here, &workload.object.namespace)
+                && !namespaces.contains(&namespace)
+            {
+                namespaces.push(namespace);
+            }
+        }
+        if namespaces.is_empty() {
+            return vec![call];
+        }
+        let with = |namespace: &String| {
+            let mut call = call.clone();
+            call.arguments["namespace"] = json!(namespace);
+            call
+        };
+        namespaces.into_iter().map(with).collect()
+    }
+}
+
+async fn pass(
+    sentence: &str,
+    grounds: &Grounds,
+    answer: &mut String,
+    events: &mpsc::Sender<TurnEvent>,
+) {
+    let repeated = sentence.trim().len() > 12 && answer.contains(sentence.trim());
+    if sentence.trim().is_empty() || repeated || !grounds.hold(sentence) {
+        return;
+    }
+    answer.push_str(sentence);
+    // nobody listening is fine: the whole answer is stored
+    drop(events.send(TurnEvent::Delta { text: sentence.to_owned() }).await);
+}
+
+/// A read tool whose names can only be those the question is about.
+fn narrowed(spec: &ToolSpec, subject: &Subject) -> Option<ToolSchema> {
+    let mut parameters = spec.input_schema.clone();
+    let mut names: Vec<&str> =
+        subject.workloads.iter().flat_map(|t: &Target| &t.names).map(String::as_str).collect();
+    names.extend(subject.other.iter().map(|(_, name, _)| name.as_str()));
+    names.dedup();
+    let needs_name = parameters
+        .get("required")
+        .and_then(Value::as_array)
+        .is_some_and(|all| all.iter().any(|r| matches!(r.as_str(), Some("workload" | "name"))));
+    if needs_name && names.is_empty() {
+        return None;
+    }
+    let properties = parameters.get_mut("properties").and_then(Value::as_object_mut)?;
+    for key in ["workload", "name"] {
+        if names.is_empty() {
+            properties.remove(key);
+        } else if let Some(rule) = properties.get_mut(key) {
+            *rule = json!({ "type": "string", "enum": names });
+        }
+    }
+    let mut namespaces: Vec<&str> = subject.namespaces.iter().map(String::as_str).collect();
+    namespaces.extend(subject.workloads.iter().filter_map(|t| t.namespace.as_deref()));
+    namespaces.dedup();
+    if namespaces.is_empty() {
+        properties.remove("namespace");
+    } else if let Some(rule) = properties.get_mut("namespace") {
+        *rule = json!({ "type": "string", "enum": namespaces });
+    }
+    Some(ToolSchema { name: spec.name.clone(), description: spec.description.clone(), parameters })
+}

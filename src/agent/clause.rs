@@ -1,0 +1,397 @@
+//! A message cut into clauses, each with its mood: does it ask, tell, forbid, depend on something, or command?
+
+use super::{
+    lexicon::Sense,
+    scan::{Item, What},
+};
+
+/// One clause and how it is meant.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Clause {
+    /// What it says.
+    pub(super) items: Vec<Item>,
+    /// How it is meant.
+    pub(super) mood: Mood,
+}
+
+/// How a clause is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mood {
+    /// Do it.
+    Command,
+    /// Could be a command or a question about it (`X 能扩到 5 吗`, `restart X?`): to be confirmed.
+    Perhaps,
+    /// Asks.
+    Question,
+    /// Tells how things are; also what has no verb.
+    Statement,
+    /// Says what not to do.
+    Negated,
+    /// Depends on something that may happen.
+    Conditional,
+    /// Is to happen later.
+    Later,
+}
+
+/// Verbs that change something.
+pub(super) fn is_verb(sense: Sense) -> bool {
+    use Sense::{
+        Double, Down, Half, Remove, Restart, Rollback, Scale, Set, Start, Stop, Triple, Undo,
+        Unsupported, Up, Upgrade,
+    };
+    matches!(
+        sense,
+        Scale
+            | Up
+            | Down
+            | Restart
+            | Rollback
+            | Undo
+            | Upgrade
+            | Set
+            | Remove
+            | Stop
+            | Start
+            | Unsupported
+            | Double
+            | Triple
+            | Half
+    )
+}
+
+/// Cuts a message into clauses and reads their moods.
+pub(super) fn clauses(items: &[Item]) -> Vec<Clause> {
+    let asks_at_all = asks(items);
+    let mut found: Vec<Clause> = cut(items)
+        .into_iter()
+        .map(|(items, end)| {
+            let mood = mood(&items, end == Some('?'), asks_at_all);
+            Clause { items, mood }
+        })
+        .collect();
+    // "restart x, what do you think?": a question about it makes the command one to be confirmed
+    let mut questioned = false;
+    for clause in found.iter_mut().rev() {
+        if questioned && clause.mood == Mood::Command {
+            clause.mood = Mood::Perhaps;
+        }
+        let looks = clause.items.iter().any(|i| i.is(Sense::Look) || i.name().is_some());
+        questioned |= clause.mood == Mood::Question && !looks;
+    }
+    found
+}
+
+/// Cuts at punctuation and connectives; keeps the mark that ended each clause.
+fn cut(items: &[Item]) -> Vec<(Vec<Item>, Option<char>)> {
+    let mut found: Vec<(Vec<Item>, Option<char>)> = Vec::new();
+    let mut current: Vec<Item> = Vec::new();
+    let mut reason = false;
+    let items = without_brackets(items);
+    for (at, item) in items.iter().enumerate() {
+        let mark = match item.what {
+            What::Mark(c)
+                if matches!(c, ',' | ';' | '.' | '。' | '?' | '!' | '\n' | ':' | '(' | ')') =>
+            {
+                Some(c)
+            }
+            _ => None,
+        };
+        let connective = item.is(Sense::Then)
+            || item.is(Sense::But)
+            || (item.is(Sense::And) && begins_clause(&current, &items[at + 1..]));
+        // ", value x": 值为 x belongs to the name before it
+        let value_follows = mark == Some(',')
+            && matches!(items.get(at + 1).map(|i| i.text.as_str()), Some("值" | "value"));
+        if value_follows {
+            continue;
+        }
+        let because = item.is(Sense::Because);
+        if mark.is_some() || connective || because {
+            if !current.is_empty() && !reason {
+                found.push((std::mem::take(&mut current), mark));
+            } else if let (Some('?'), Some(last)) = (mark, found.last_mut()) {
+                last.1 = Some('?');
+            }
+            current.clear();
+            // what follows "because" explains and asks for nothing, until the next mark
+            reason = because || (reason && mark.is_none());
+        } else {
+            current.push(item.clone());
+        }
+    }
+    if !current.is_empty() && !reason {
+        found.push((current, None));
+    }
+    found
+}
+
+/// "x (prod)": brackets around a word or two do not cut.
+fn without_brackets(items: &[Item]) -> Vec<Item> {
+    let is = |at: usize, mark: char| items.get(at).is_some_and(|i| i.what == What::Mark(mark));
+    let opens = |at: usize| is(at, '(') && (is(at + 2, ')') || is(at + 3, ')'));
+    let closes = |at: usize| is(at, ')') && [2, 3].iter().any(|n| at >= *n && is(at - n, '('));
+    let kept = (0..items.len()).filter(|at| !opens(*at) && !closes(*at));
+    kept.map(|at| items[at].clone()).collect()
+}
+
+/// Whether what follows an "and" is a clause of its own: it has a verb, or a target and a value after a clause that has
+/// both.
+fn begins_clause(before: &[Item], after: &[Item]) -> bool {
+    let end = after.iter().position(|i| matches!(i.what, What::Mark(_)) || i.is(Sense::And));
+    let after = &after[..end.unwrap_or(after.len())];
+    let verb = |i: &Item| i.sense().is_some_and(is_verb) || i.is(Sense::Look) || i.is(Sense::Ask);
+    let workload = |i: &Item| i.name().is_some_and(|n| !n.workloads.is_empty());
+    let whole = |items: &[Item]| items.iter().any(workload) && items.iter().any(is_value);
+    let starts_with_verb = after.iter().find(|i| !is_soft(i)).is_some_and(verb);
+    starts_with_verb || (whole(before) && after.iter().any(verb)) || (whole(before) && whole(after))
+}
+
+/// Whether an item is a value of a change.
+pub(super) fn is_value(item: &Item) -> bool {
+    matches!(
+        item.what,
+        What::Number(_) | What::Quantity(_) | What::Tag | What::KeyValue(..) | What::Commit
+    ) || matches!(item.sense(), Some(Sense::Double | Sense::Triple | Sense::Half))
+}
+
+/// Words that say nothing about the mood.
+fn is_soft(item: &Item) -> bool {
+    matches!(
+        item.sense(),
+        Some(
+            Sense::Filler
+                | Sense::Please
+                | Sense::Then
+                | Sense::Again
+                | Sense::Same
+                | Sense::IfPolite
+                | Sense::Greeting
+                | Sense::Yes
+                | Sense::Object
+                | Sense::Need
+                | Sense::CanYou
+                | Sense::Because
+        )
+    )
+}
+
+fn asks(items: &[Item]) -> bool {
+    let has = |sense| items.iter().any(|i| i.is(sense));
+    has(Sense::What) || has(Sense::Why)
+}
+
+fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mood {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let verb_at = items.iter().position(|i| i.sense().is_some_and(is_verb));
+    let marked = has(Sense::Object) || has(Sense::Please) || has(Sense::CanYou);
+    let first = items.iter().find(|i| !is_soft(i));
+    let starts_asking = first.is_some_and(|i| {
+        matches!(
+            i.sense(),
+            Some(Sense::Ask | Sense::Why | Sense::Look | Sense::What | Sense::Should)
+        )
+    });
+    let gets = has(Sense::CanYou)
+        && first.is_some_and(|i| i.text.eq_ignore_ascii_case("get"))
+        && items.iter().any(is_value)
+        && says_change(items);
+    if gets {
+        return Mood::Command;
+    }
+    if asks_at_all || has(Sense::Should) || starts_asking || names_a_record(items) {
+        return Mood::Question;
+    }
+    // "is", "any" and the like ask only at the beginning or with a question mark
+    let asks_inside = items.iter().any(|i| i.is(Sense::Ask) && (question_mark || !is_weak_ask(i)));
+    let ends_asking =
+        items.iter().rev().find(|i| !i.is(Sense::Filler)).is_some_and(|i| i.is(Sense::AskEnd));
+    let valued = items.iter().any(is_value) && says_change(items);
+    let Some(verb_at) = verb_at else {
+        return without_verb(items, question_mark || ends_asking || asks_inside, valued);
+    };
+    if asks_inside && (question_mark || ends_asking || !has(Sense::CanYou)) {
+        return Mood::Question;
+    }
+    if let Some(mood) = restrained(items) {
+        return mood;
+    }
+    if has(Sense::Done) {
+        return Mood::Statement;
+    }
+    // what a log line, a document or somebody else says is not this operator's command
+    if items[..verb_at].iter().any(|i| i.is(Sense::Reported)) {
+        return Mood::Perhaps;
+    }
+    if has(Sense::CanYou) {
+        return Mood::Command;
+    }
+    let ability = items.iter().position(|i| i.is(Sense::Ability));
+    if let Some(at) = ability {
+        return of_ability(items, at, verb_at, question_mark || ends_asking);
+    }
+    if ends_asking {
+        return if has(Sense::Object) { Mood::Perhaps } else { Mood::Question };
+    }
+    if question_mark {
+        return if has(Sense::Told) { Mood::Question } else { Mood::Perhaps };
+    }
+    if has(Sense::Told) && !marked {
+        return Mood::Statement;
+    }
+    told_or_commanded(items, verb_at, marked)
+}
+
+/// "restart count of x", "rollout status": the verb is part of a noun.
+fn names_a_record(items: &[Item]) -> bool {
+    items.windows(2).any(|w| {
+        let noun = w[1].sense().is_some_and(is_topic)
+            || matches!(
+                w[1].text.to_lowercase().as_str(),
+                "count" | "counts" | "policy" | "rate" | "time" | "times" | "reason"
+            );
+        w[0].sense().is_some_and(is_verb)
+            && !is_han_text(&w[0].text)
+            && noun
+            && w[1].sense() != Some(Sense::Problem)
+    })
+}
+
+/// Words that, with a value, make a command without a verb: `X 5 replicas`, `X to 5`, `再两个`, `memory limit 2Gi`.
+fn says_change(items: &[Item]) -> bool {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let quantity = items.iter().any(|i| matches!(i.what, What::Quantity(_)));
+    [Sense::Replicas, Sense::Need, Sense::To, Sense::More, Sense::Fewer].into_iter().any(has)
+        || (quantity && (has(Sense::Request) || has(Sense::Limit)))
+        || (has(Sense::Image) && items.iter().any(|i| i.what == What::Tag))
+}
+
+fn is_weak_ask(item: &Item) -> bool {
+    const WEAK: [&str; 13] = [
+        "has",
+        "is",
+        "are",
+        "was",
+        "were",
+        "does",
+        "did",
+        "any",
+        "has the",
+        "have the",
+        "there are",
+        "is there",
+        "are there",
+    ];
+    WEAK.contains(&item.text.to_lowercase().as_str())
+}
+
+/// Clauses that say not to act, or not now.
+fn restrained(items: &[Item]) -> Option<Mood> {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let refused = items.windows(2).any(|w| {
+        matches!(w[0].text.as_str(), "不" | "没" | "未") && w[1].sense().is_some_and(is_verb)
+    });
+    if has(Sense::Not) || refused {
+        Some(Mood::Negated)
+    } else if has(Sense::If) {
+        Some(Mood::Conditional)
+    } else if has(Sense::Later)
+        || items.windows(2).any(|w| {
+            // in 10 minutes
+            let after = matches!(w[1].text.as_str(), "后" | "之后" | "以后" | "later" | "from now");
+            (w[0].what == What::Measure && after)
+                || w[0].is(Sense::In) && w[1].what == What::Measure && !w[1].text.ends_with('%')
+        })
+    {
+        Some(Mood::Later)
+    } else {
+        None
+    }
+}
+
+fn without_verb(items: &[Item], asking: bool, valued: bool) -> Mood {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    if asking || has(Sense::Look) {
+        return Mood::Question;
+    }
+    if has(Sense::If) {
+        return Mood::Conditional;
+    }
+    if has(Sense::Not) {
+        return Mood::Negated;
+    }
+    let topic = items.iter().any(|i| i.sense().is_some_and(is_topic));
+    // "x has 5 replicas" tells; "make sure x has 5 replicas" commands
+    let has_it = items.iter().any(|i| matches!(i.text.as_str(), "has" | "have" | "有" | "是"));
+    if has_it && !has(Sense::Please) && !has(Sense::Need) {
+        return Mood::Statement;
+    }
+    if has(Sense::Need) && has(Sense::Replicas) && (valued || has(Sense::More) || has(Sense::Fewer))
+    {
+        return restrained(items).unwrap_or(Mood::Command);
+    }
+    if (valued || items.iter().any(|i| matches!(i.what, What::KeyValue(..))))
+        && !topic
+        && !has(Sense::Told)
+    {
+        return restrained(items).unwrap_or(Mood::Command);
+    }
+    Mood::Statement
+}
+
+/// "can X be ..." asks; "能不能重启一下 X" asks for it; "X 能扩到 5 吗" could be either.
+fn of_ability(items: &[Item], at: usize, verb_at: usize, asking: bool) -> Mood {
+    let han = items[at].text.chars().any(super::text::is_han);
+    let named_before = items[..at].iter().any(|i| i.name().is_some());
+    let direct = items[at + 1..]
+        .iter()
+        .find(|i| !is_soft(i))
+        .is_some_and(|i| i.sense().is_some_and(is_verb));
+    match (han, asking) {
+        (true, _) if direct && !named_before && verb_at > at => {
+            let asks_for_it = matches!(items[at].text.as_str(), "能不能" | "能否" | "可不可以");
+            if asks_for_it { Mood::Command } else { Mood::Perhaps }
+        }
+        (true, _) => Mood::Perhaps,
+        (false, true) if items[at].text.to_lowercase().contains("possible") => Mood::Perhaps,
+        (false, true) => Mood::Question,
+        (false, false) => Mood::Perhaps,
+    }
+}
+
+/// Topics of questions: with one of them, a verb without an object marker tells rather than commands.
+pub(super) fn is_topic(sense: Sense) -> bool {
+    use Sense::{Config, Events, History, List, Logs, Problem, Status, Usage, Why};
+    matches!(sense, Logs | Events | History | Problem | Usage | Why | Status | Config | List)
+}
+
+fn told_or_commanded(items: &[Item], verb_at: usize, marked: bool) -> Mood {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let verb = &items[verb_at];
+    let initial = items[..verb_at].iter().all(|i| is_soft(i) || i.is(Sense::Both));
+    if marked || (initial && !is_han_text(&verb.text)) {
+        return Mood::Command;
+    }
+    if has(Sense::Happened) {
+        return Mood::Statement;
+    }
+    // 重启了 tells; 扩到 5 did not happen yet
+    let completed = items.get(verb_at + 1).is_some_and(|i| matches!(i.text.as_str(), "了" | "过"));
+    let valued = items.iter().any(is_value);
+    if completed && !initial && !valued {
+        return Mood::Statement;
+    }
+    if initial {
+        return Mood::Command;
+    }
+    let before = &items[..verb_at];
+    let noun = !is_han_text(&verb.text)
+        && before.last().is_some_and(|i| {
+            matches!(i.text.as_str(), "the" | "last" | "any" | "each" | "its" | "every")
+        });
+    let topic = items.iter().any(|i| i.sense().is_some_and(is_topic));
+    if noun || (topic && !valued) { Mood::Statement } else { Mood::Command }
+}
+
+fn is_han_text(text: &str) -> bool {
+    text.chars().any(super::text::is_han)
+}

@@ -1,0 +1,294 @@
+//! What kind of message this is. Decided by code alone, so that a question can never reach a change tool.
+
+use super::{
+    clause::{Clause, Mood, is_topic, is_verb},
+    draft::{Draft, Verb},
+    lexicon::{self, Sense},
+    names::Names,
+    read, resolve,
+    scan::{Item, What},
+    values,
+};
+
+/// What kind of message this is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Intent {
+    /// Commands, as far as they were understood.
+    Command(Vec<Draft>),
+    /// Commands only if the operator confirms, and why.
+    Confirm(Vec<Draft>, Doubt),
+    /// Perhaps a command with words nobody knows: only a model can suggest what is meant.
+    Unclear,
+    /// A question, or a report of something that is to be looked at.
+    Question,
+    /// Says not to do something.
+    Negated,
+    /// A change no tool can make, by the operator's word.
+    Unsupported(String),
+    /// Stop a workload, which would be scaling to zero.
+    Stop(Vec<Draft>),
+    /// Wants to go around the review.
+    SkipReview,
+    /// Wants to change the rules.
+    Override,
+    /// Wants to see a secret.
+    Secret,
+    /// Approves something, in words.
+    Approval,
+    /// Yes, with nothing to say yes to.
+    Nothing,
+    /// How to change something.
+    HowTo,
+    /// Hello and thanks.
+    Greeting,
+    /// What can you do.
+    Help,
+    /// Nothing to do with the cluster.
+    Irrelevant,
+}
+
+/// Why a command needs a confirmation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It may have been a question.
+    Question,
+    /// It depends on something.
+    Conditional,
+    /// It is to happen later.
+    Later,
+}
+
+/// Decides.
+pub(super) fn gate(items: &[Item], clauses: &[Clause], names: &Names) -> Intent {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    if has(Sense::SkipReview) {
+        return Intent::SkipReview;
+    }
+    if has(Sense::Override) {
+        return Intent::Override;
+    }
+    if wants_secret(items) {
+        return Intent::Secret;
+    }
+    if is_only(
+        items,
+        &[Sense::Approve, Sense::Yes, Sense::It, Sense::Please, Sense::Filler, Sense::ThatChange],
+        Sense::Approve,
+    ) {
+        return Intent::Approval;
+    }
+    if let Some(intent) = of_clauses(items, clauses, names) {
+        return intent;
+    }
+    if is_only(
+        items,
+        &[Sense::Greeting, Sense::Filler, Sense::Yes, Sense::Please, Sense::AskEnd],
+        Sense::Greeting,
+    ) {
+        return Intent::Greeting;
+    }
+    if is_only(items, &[Sense::Yes, Sense::No, Sense::Filler, Sense::Please], Sense::Yes) {
+        return Intent::Nothing;
+    }
+    if items.iter().any(|i| i.is(Sense::What) && is_how(&i.text)) && has_verb(items) {
+        return Intent::HowTo;
+    }
+    without_command(items, clauses)
+}
+
+fn has_verb(items: &[Item]) -> bool {
+    items.iter().any(|i| i.sense().is_some_and(is_verb))
+}
+
+/// "how to", 怎么把; not "what happens if".
+fn is_how(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["how", "怎么", "如何", "怎样", "steps"].iter().any(|how| text.starts_with(how))
+        && text != "怎么办"
+}
+
+/// The intent of a message with verbs of change.
+fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Intent> {
+    let with = |mood: Mood| clauses.iter().filter(move |c| c.mood == mood);
+    let verb = |c: &&Clause| c.items.iter().any(|i| i.sense().is_some_and(is_verb));
+    let commanding: Vec<&Clause> = with(Mood::Command).chain(with(Mood::Perhaps)).collect();
+    if let Some(what) = commanding.iter().find_map(|c| unsupported(&c.items, names)) {
+        return Some(Intent::Unsupported(what));
+    }
+    let drafts: Vec<Draft> = read::drafts(clauses, names);
+    let drafts: Vec<Draft> = drafts.into_iter().filter(|d| !d.verbs.is_empty()).collect();
+    if !commanding.is_empty() && with(Mood::Negated).any(|c| forbids_the_same(c, &drafts, names)) {
+        return Some(Intent::Negated);
+    }
+    let conditional = with(Mood::Conditional).next().is_some();
+    let later = with(Mood::Later).next().is_some();
+    if conditional || later {
+        let all: Vec<Clause> = clauses
+            .iter()
+            .map(|c| {
+                let command =
+                    verb(&c) && matches!(c.mood, Mood::Conditional | Mood::Later | Mood::Command);
+                Clause { mood: if command { Mood::Command } else { c.mood }, ..c.clone() }
+            })
+            .collect();
+        let drafts = read::drafts(&all, names);
+        let drafts: Vec<Draft> = drafts.into_iter().filter(|d| !d.verbs.is_empty()).collect();
+        let doubt = if conditional { Doubt::Conditional } else { Doubt::Later };
+        return (!drafts.is_empty()).then_some(Intent::Confirm(drafts, doubt));
+    }
+    if !drafts.is_empty() {
+        let stop =
+            items.iter().any(|i| i.is(Sense::Stop)) && drafts.iter().any(|d| d.amounts.is_empty());
+        if stop && drafts.iter().all(|d| d.verbs == [Verb::Scale]) {
+            return Some(Intent::Stop(drafts));
+        }
+        let sure = with(Mood::Command).next().is_some();
+        return Some(if sure {
+            Intent::Command(drafts)
+        } else {
+            Intent::Confirm(drafts, Doubt::Question)
+        });
+    }
+    with(Mood::Negated).find(|c| verb(c)).map(|_| Intent::Negated)
+}
+
+/// A verb no tool has: the word itself, for the reply.
+fn unsupported(items: &[Item], names: &Names) -> Option<String> {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let draft = read::draft(items, names);
+    let first = items.iter().find(|i| i.sense().is_some_and(is_verb));
+    if let Some(item) = first.filter(|i| i.is(Sense::Unsupported)) {
+        return Some(item.text.clone());
+    }
+    if let Some(item) = items.iter().find(|i| i.is(Sense::Unsupported)) {
+        return draft.verbs.is_empty().then(|| item.text.clone());
+    }
+    let unfit = draft.verbs.is_empty() && (has(Sense::Remove) || has(Sense::Start));
+    let removes = has(Sense::Remove)
+        && matches!(draft.verbs.as_slice(), [Verb::Scale | Verb::SetImage])
+        && draft.amounts.is_empty()
+        && draft.images.is_empty();
+    (unfit || removes)
+        .then(|| items.iter().find(|i| i.is(Sense::Remove) || i.is(Sense::Start)))
+        .flatten()
+        .map(|i| i.text.clone())
+}
+
+/// "scale a to 5, but don't touch b" goes through; "scale a to 5, don't restart a" has to be asked about.
+fn forbids_the_same(clause: &Clause, drafts: &[Draft], names: &Names) -> bool {
+    let part = read::draft(&clause.items, names);
+    if clause.items.iter().any(|i| i.is(Sense::Others)) && part.targets.is_empty() {
+        return false;
+    }
+    let commanded =
+        |name: &String| drafts.iter().any(|d| d.targets.iter().any(|t| t.names.contains(name)));
+    part.targets.is_empty() || part.targets.iter().flat_map(|t| &t.names).any(commanded)
+}
+
+fn wants_secret(items: &[Item]) -> bool {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let noun = has(Sense::Secret);
+    let object =
+        items.iter().any(|i| i.is(Sense::Domain) && i.text.to_lowercase().contains("secret"));
+    let failing =
+        has(Sense::AuthFailure) || has(Sense::Problem) || has(Sense::Why) || has(Sense::Told);
+    let reveals =
+        has(Sense::Reveal) || items.iter().any(|i| i.text == "value" || i.text == "values");
+    let asks = has(Sense::Look)
+        || has(Sense::Ask)
+        || has(Sense::Please)
+        || has(Sense::CanYou)
+        || items.iter().any(|i| {
+            matches!(i.text.to_lowercase().as_str(), "send" | "give" | "发" | "把" | "要" | "是")
+        })
+        || items.first().is_some_and(|i| i.is(Sense::Set));
+    let variable = items.iter().any(|i| {
+        i.what == What::Unknown && values::is_env_key(&i.text) && resolve::is_secret_key(&i.text)
+    });
+    if variable && (has(Sense::Look) || has(Sense::Ask)) && !failing {
+        return true;
+    }
+    let command = items.iter().any(|i| matches!(i.what, What::KeyValue(..)));
+    let short = noun
+        && items.len() <= 4
+        && items.iter().all(|i| {
+            i.is(Sense::Secret) || i.name().is_some() || i.is(Sense::Of) || i.is(Sense::AskEnd)
+        });
+    !failing && !command && ((noun && (asks || reveals)) || (object && reveals) || short)
+}
+
+/// Whether the message consists of these senses alone, one of them being `needed`.
+fn is_only(items: &[Item], senses: &[Sense], needed: Sense) -> bool {
+    let mut found = false;
+    for item in items {
+        if matches!(item.what, What::Mark(_) | What::ChangeId) {
+            continue;
+        }
+        let text = item.text.to_lowercase();
+        let needs = lexicon::can_mean(&text, needed);
+        if !needs && !senses.iter().any(|s| lexicon::can_mean(&text, *s)) {
+            return false;
+        }
+        found |= needs;
+    }
+    found
+}
+
+/// A message without a verb of change.
+fn without_command(items: &[Item], clauses: &[Clause]) -> Intent {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let named = items.iter().any(|i| i.name().is_some_and(|n| !n.workloads.is_empty()));
+    let any_name = items.iter().any(|i| i.name().is_some());
+    let topic = items.iter().any(|i| i.sense().is_some_and(is_topic));
+    let place = items
+        .iter()
+        .any(|i| matches!(i.sense(), Some(Sense::Env(_) | Sense::Namespace | Sense::Kind(_))));
+    let objects = has(Sense::Domain)
+        || has(Sense::Replicas)
+        || has(Sense::Image)
+        || has(Sense::Cpu)
+        || has(Sense::Memory)
+        || has(Sense::Told)
+        || has(Sense::EnvVar)
+        || has(Sense::Container)
+        || items.iter().any(|i| {
+            i.sense().is_some_and(is_verb)
+                && !i.is(Sense::Set)
+                && !i.is(Sense::Up)
+                && !i.is(Sense::Down)
+        });
+    let asking = clauses.iter().any(|c| c.mood == Mood::Question);
+    if has(Sense::Help) && !any_name {
+        return Intent::Help;
+    }
+    let wanting = has(Sense::Please)
+        || has(Sense::Object)
+        || has(Sense::CanYou)
+        || has(Sense::Need)
+        || items.iter().any(|i| matches!(i.what, What::Number(_) | What::Tag | What::Quantity(_)));
+    let commanded = clauses.iter().any(|c| c.mood == Mood::Command);
+    if named && !asking && commanded && !has(Sense::Told) {
+        return Intent::Unclear;
+    }
+    let telling = items.iter().any(|i| i.sense().is_some_and(is_topic) && !i.is(Sense::Status));
+    if named && !telling && !asking && wanting && !has(Sense::Told) {
+        return Intent::Unclear;
+    }
+    let has_it = has(Sense::It) && asking && items.len() <= 6;
+    if any_name
+        || (topic && (asking || objects || place || strong_topic(items)))
+        || (asking && (objects || place))
+        || has_it
+    {
+        return Intent::Question;
+    }
+    if topic && !asking && items.len() <= 4 {
+        return Intent::Question;
+    }
+    Intent::Irrelevant
+}
+
+/// Topics that are about a cluster by themselves; `status`, `list` or `history` alone may be about anything.
+fn strong_topic(items: &[Item]) -> bool {
+    items.iter().any(|i| matches!(i.sense(), Some(Sense::Logs | Sense::Events)))
+}

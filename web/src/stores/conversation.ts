@@ -1,0 +1,84 @@
+// One conversation as it stands, and how each event moves it on. Pure: the room feeds it.
+
+import type { Change, Message, TurnEvent } from "../api/types";
+
+export interface Conversation {
+  messages: Message[];
+  /** The newest record of each change of the thread, without diffs. */
+  changes: Record<string, Change>;
+  /** What of the answer has come so far. */
+  streaming: string;
+  progress: string | null;
+  /** Whether kubemate owes a reply. */
+  busy: boolean;
+  /** Pieces of an answer were missed: the rest of them is useless, the whole will come. */
+  torn: boolean;
+}
+
+export function emptyConversation(): Conversation {
+  return { messages: [], changes: {}, streaming: "", progress: null, busy: false, torn: false };
+}
+
+/** Everything that was said, as the server keeps it. */
+export function load(conversation: Conversation, messages: Message[], changes: Change[]) {
+  conversation.messages = messages;
+  conversation.changes = Object.fromEntries(changes.map((change) => [change.id, change]));
+  conversation.streaming = "";
+  conversation.progress = null;
+  conversation.busy = messages.at(-1)?.speaker.who === "operator";
+  conversation.torn = conversation.busy;
+}
+
+/** The number of the last message, after which events are to be sent. */
+export function lastId(conversation: Conversation): number {
+  return conversation.messages.at(-1)?.id ?? 0;
+}
+
+/** The stream broke: what it was in the middle of will not be continued. */
+export function tear(conversation: Conversation) {
+  conversation.streaming = "";
+  conversation.torn = true;
+}
+
+export function apply(conversation: Conversation, event: TurnEvent) {
+  switch (event.event) {
+    case "accepted":
+      put(conversation, event.message);
+      conversation.busy = true;
+      conversation.torn = false;
+      break;
+    case "progress":
+      conversation.progress = event.text;
+      break;
+    case "delta":
+      if (!conversation.torn) conversation.streaming += event.text;
+      break;
+    case "message":
+      put(conversation, event.message);
+      conversation.streaming = "";
+      conversation.progress = null;
+      conversation.torn = false;
+      conversation.busy = event.message.speaker.who === "operator";
+      break;
+    case "done":
+      conversation.streaming = "";
+      conversation.progress = null;
+      conversation.busy = false;
+      break;
+    case "change": {
+      const known = conversation.changes[event.change.id];
+      if (!known || known.version <= event.change.version) {
+        conversation.changes[event.change.id] = event.change;
+      }
+      break;
+    }
+  }
+}
+
+/** Messages may come twice (from the request that sent them, and from the stream) and out of order. */
+function put(conversation: Conversation, message: Message) {
+  const at = conversation.messages.findIndex((known) => known.id >= message.id);
+  if (at < 0) conversation.messages.push(message);
+  else if (conversation.messages[at]?.id === message.id) conversation.messages[at] = message;
+  else conversation.messages.splice(at, 0, message);
+}
