@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -13,8 +14,13 @@ use super::{
     watch::{EventKind, WatchEvent},
 };
 
-/// Changes kept per resource, for watches that resume. Each holds at most two versions of one object.
+/// Changes always kept per resource, for watches that resume. Each holds at most two versions of one object.
 const HISTORY: usize = 1024;
+/// Younger changes are kept beyond [`HISTORY`], so that a client has the time to get from its list to its watch while others
+/// write fast. As the API server's watch cache does (`eventFreshDuration`, k8s.io/apiserver/pkg/storage/cacher).
+const FRESH: Duration = Duration::from_secs(75);
+/// Changes kept at most, however young.
+const HISTORY_LIMIT: usize = 32_768;
 
 /// All resources and the revision of the latest write.
 pub(super) struct State {
@@ -44,7 +50,7 @@ impl State {
 
 pub(super) struct Table {
     objects: BTreeMap<String, BTreeMap<String, Arc<Value>>>,
-    history: VecDeque<WatchEvent>,
+    history: VecDeque<(Instant, WatchEvent)>,
     /// Changes up to this revision are forgotten.
     compacted: u64,
     /// Tells watchers that the history grew (or was compacted).
@@ -107,10 +113,12 @@ impl Table {
             self.put(event.object.clone()).expect("invariant: a written object has a name");
         }
         let revision = event.revision;
-        self.history.push_back(event);
-        if self.history.len() > HISTORY
-            && let Some(oldest) = self.history.pop_front()
-        {
+        let now = Instant::now();
+        self.history.push_back((now, event));
+        while self.history.len() > HISTORY {
+            let full = self.history.len() > HISTORY_LIMIT;
+            let forgotten = self.history.pop_front_if(|(at, _)| full || now - *at > FRESH);
+            let Some((_, oldest)) = forgotten else { break };
             self.compacted = oldest.revision;
         }
         self.changed.send_replace(revision);
@@ -122,8 +130,8 @@ impl Table {
     /// `Expired` when they are forgotten already.
     pub(super) fn since(&self, revision: u64, limit: usize) -> Result<Vec<WatchEvent>, ApiError> {
         self.check_not_compacted(revision)?;
-        let start = self.history.partition_point(|event| event.revision <= revision);
-        Ok(self.history.iter().skip(start).take(limit).cloned().collect())
+        let start = self.history.partition_point(|(_, event)| event.revision <= revision);
+        Ok(self.history.iter().skip(start).take(limit).map(|(_, event)| event.clone()).collect())
     }
 
     pub(super) fn check_not_compacted(&self, revision: u64) -> Result<(), ApiError> {
