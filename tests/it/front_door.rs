@@ -66,6 +66,51 @@ loops! {
     restart_zh: "重启一下生产环境的 orders" => "restart" {"workload": "orders", "namespace": "shop-prod"};
 }
 
+/// A change and the way back from it, both asked for in words; the way back is a reviewed commit of its own.
+async fn there_and_back(name: &str, [change, back]: [&str; 2], undoes: bool) {
+    let mut app = TestApp::start(Script::default()).await;
+    let reply = app.say("alice", change).await;
+    let there = app.change(&reply.proposed()).await;
+    app.approve("bob", &there).await.unwrap();
+    assert_eq!(app.finished(&there.id).await.state, ChangeState::Healthy);
+    let reply = app.say("alice", back).await;
+    let proposed = app.change(&reply.proposed()).await;
+    assert_eq!(proposed.undoes.as_ref() == Some(&there.id), undoes);
+    insta::with_settings!({filters => vec![(r"\d{4}-\d\d-\d\dT[0-9:]+Z", "[time]")]}, {
+        insta::assert_snapshot!(name, diff(&proposed));
+    });
+    app.approve("dave", &proposed).await.unwrap();
+    let done = app.finished(&proposed.id).await;
+    assert_eq!(done.state, ChangeState::Healthy, "{:?}", done.message);
+    app.told("alice", &format!("/undo {}", proposed.id)).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_en() {
+    let say =
+        ["upgrade search in prod to 0.18.0", "roll search in prod back to the previous version"];
+    there_and_back("rollback_en", say, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_zh() {
+    let say = ["把 prod 的 payment 镜像升级到 2.12.1", "把生产环境的 payment 回滚到上一个版本"];
+    there_and_back("rollback_zh", say, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_en() {
+    let say = ["scale checkout in prod to 5", "undo that change please"];
+    there_and_back("undo_en", say, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_zh() {
+    let say = ["把线上 notifications 的环境变量 BATCH_SIZE 改成 80", "撤销刚才的变更"];
+    there_and_back("undo_zh", say, true).await;
+}
+
 /// Asking back, choosing, typed commands, approval rules and undo, in one conversation and without a model's help.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_asks_back_refuses_and_undoes() {
