@@ -12,19 +12,17 @@ struct Kubectl {
 }
 
 impl Kubectl {
-    /// Finds a kubectl: the one that `make e2e` fetched, or any on the path. Says so when there is none.
+    /// The kubectl on the path (`make e2e` puts the one it fetched there). Says so when there is none.
     #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     async fn find(sandbox: &Sandbox) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config"), sandbox.kubeconfig()).unwrap();
-        let fetched = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/e2e/bin/kubectl"));
-        for program in [fetched, PathBuf::from("kubectl")] {
-            let found = Command::new(&program).args(["version", "--client"]).output().await;
-            if found.is_ok_and(|output| output.status.success()) {
-                return Some(Self { program, folder });
-            }
+        let program = PathBuf::from("kubectl");
+        let found = Command::new(&program).args(["version", "--client"]).output().await;
+        if found.is_ok_and(|output| output.status.success()) {
+            return Some(Self { program, folder });
         }
-        eprintln!("SKIPPED: no kubectl on the path or in target/e2e/bin (make e2e fetches one)");
+        eprintln!("SKIPPED: no kubectl on the path (make e2e fetches one)");
         None
     }
 
@@ -104,10 +102,9 @@ async fn kubectl_works_unmodified() {
     permissions(&kubectl).await;
     documents(&kubectl).await;
 
-    assert_eq!(
-        kubectl.ok(&["delete", "deployment", "web", "--wait=false"]).await,
-        "deployment.apps \"web\" deleted\n"
-    );
+    // newer versions add the namespace
+    let deleted = kubectl.ok(&["delete", "deployment", "web", "--wait=false"]).await;
+    assert!(deleted.starts_with("deployment.apps \"web\" deleted"), "{deleted}");
     let gone = kubectl.fails(&["get", "deployment", "web"]).await;
     assert_eq!(gone, "Error from server (NotFound): deployments.apps \"web\" not found\n");
     sandbox.shutdown().await.unwrap();
