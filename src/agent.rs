@@ -3,6 +3,7 @@
 mod ask;
 mod clause;
 mod consult;
+mod cue;
 mod dialogue;
 mod draft;
 mod evidence;

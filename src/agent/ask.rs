@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{
     TurnResult,
     consult::request,
-    dialogue,
+    cue, dialogue,
     draft::Target,
     evidence::{Grounds, condensed, take_sentence, template},
     lexicon::environment_group,
@@ -105,7 +105,7 @@ impl Session<'_> {
     ) -> Result<Vec<ToolCall>, ModelError> {
         let tools = std::sync::Arc::clone(&self.agent.parts.tools);
         let limit = self.agent.parts.budget.tool_calls as usize;
-        let routed = route::tools(items, subject);
+        let routed = cue::tools(items, subject);
         let mut calls = Vec::new();
         for spec in routed.iter().filter_map(|name| tools.spec(name)) {
             calls.extend(route::calls(spec, items, subject, 3));

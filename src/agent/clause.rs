@@ -202,7 +202,9 @@ fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mood {
         return Mood::Question;
     }
     // "is", "any" and the like ask only at the beginning or with a question mark
-    let asks_inside = items.iter().any(|i| i.is(Sense::Ask) && (question_mark || !is_weak_ask(i)));
+    let asks_inside = items
+        .iter()
+        .any(|i| i.is(Sense::Ask) && (question_mark || !is_weak_ask(i)) || asks_for_a_list(i));
     let ends_asking =
         items.iter().rev().find(|i| !i.is(Sense::Filler)).is_some_and(|i| i.is(Sense::AskEnd));
     let valued = items.iter().any(is_value) && says_change(items);
@@ -263,6 +265,13 @@ fn says_change(items: &[Item]) -> bool {
     [Sense::Replicas, Sense::Need, Sense::To, Sense::More, Sense::Fewer].into_iter().any(has)
         || (quantity && (has(Sense::Request) || has(Sense::Limit)))
         || (has(Sense::Image) && items.iter().any(|i| i.what == What::Tag))
+}
+
+/// "which pods", 哪些服务.
+fn asks_for_a_list(item: &Item) -> bool {
+    const ASKING: [&str; 7] = ["which", "what", "how many", "哪", "多少", "几", "有哪"];
+    let text = item.text.to_lowercase();
+    item.is(Sense::List) && ASKING.iter().any(|word| text.starts_with(word))
 }
 
 fn is_weak_ask(item: &Item) -> bool {

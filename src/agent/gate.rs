@@ -61,7 +61,7 @@ pub(super) enum Doubt {
 /// Decides.
 pub(super) fn gate(items: &[Item], clauses: &[Clause], names: &Names) -> Intent {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
-    if has(Sense::SkipReview) {
+    if has(Sense::SkipReview) || goes_around_review(items, clauses) {
         return Intent::SkipReview;
     }
     if has(Sense::Override) {
@@ -96,6 +96,59 @@ pub(super) fn gate(items: &[Item], clauses: &[Clause], names: &Names) -> Intent 
     without_command(items, clauses)
 }
 
+/// "no need for an approval", 不用走审批: a word for the review with a word against it shortly before.
+fn goes_around_review(items: &[Item], clauses: &[Clause]) -> bool {
+    const AGAINST: [&str; 16] = [
+        "不用",
+        "不必",
+        "不要",
+        "别",
+        "无需",
+        "不需要",
+        "跳过",
+        "绕过",
+        "绕开",
+        "省",
+        "不走",
+        "不经",
+        "免",
+        "无须",
+        "先不",
+        "不等",
+    ];
+    const REVIEWS: [&str; 4] = ["审批", "审核", "评审", "复核"];
+    if clauses.iter().all(|c| c.mood == Mood::Question) {
+        return false;
+    }
+    let text: String = items.iter().map(|i| i.text.to_lowercase()).collect();
+    let han = REVIEWS.iter().flat_map(|noun| text.match_indices(noun)).any(|(at, _)| {
+        let before: Vec<char> = text[..at].chars().rev().take(5).collect();
+        let before: String = before.into_iter().rev().collect();
+        AGAINST.iter().any(|word| before.contains(word))
+    });
+    let words: Vec<String> = items
+        .iter()
+        .flat_map(|i| i.text.to_lowercase().split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    han || words.iter().enumerate().any(|(at, word)| {
+        let noun = matches!(word.as_str(), "review" | "reviews" | "approval" | "approvals");
+        let against = |word: &String| {
+            matches!(
+                word.as_str(),
+                "skip"
+                    | "skipping"
+                    | "bypass"
+                    | "bypassing"
+                    | "without"
+                    | "no"
+                    | "ignore"
+                    | "circumvent"
+            )
+        };
+        noun && words[at.saturating_sub(4)..at].iter().any(against)
+    })
+}
+
 fn has_verb(items: &[Item]) -> bool {
     items.iter().any(|i| i.sense().is_some_and(is_verb))
 }
@@ -112,7 +165,8 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
     let with = |mood: Mood| clauses.iter().filter(move |c| c.mood == mood);
     let verb = |c: &&Clause| c.items.iter().any(|i| i.sense().is_some_and(is_verb));
     let commanding: Vec<&Clause> = with(Mood::Command).chain(with(Mood::Perhaps)).collect();
-    if let Some(what) = commanding.iter().find_map(|c| unsupported(&c.items, names)) {
+    let sets = items.iter().any(|i| matches!(i.what, What::KeyValue(..)));
+    if let Some(what) = commanding.iter().find_map(|c| unsupported(&c.items, names, sets)) {
         return Some(Intent::Unsupported(what));
     }
     let drafts: Vec<Draft> = read::drafts(clauses, names);
@@ -152,8 +206,8 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
     with(Mood::Negated).find(|c| verb(c)).map(|_| Intent::Negated)
 }
 
-/// A verb no tool has: the word itself, for the reply.
-fn unsupported(items: &[Item], names: &Names) -> Option<String> {
+/// A verb no tool has: the word itself, for the reply. What is turned on by a variable that is set (`sets`) is that variable.
+fn unsupported(items: &[Item], names: &Names, sets: bool) -> Option<String> {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
     let draft = read::draft(items, names);
     let first = items.iter().find(|i| i.sense().is_some_and(is_verb));
@@ -163,7 +217,7 @@ fn unsupported(items: &[Item], names: &Names) -> Option<String> {
     if let Some(item) = items.iter().find(|i| i.is(Sense::Unsupported)) {
         return draft.verbs.is_empty().then(|| item.text.clone());
     }
-    let unfit = draft.verbs.is_empty() && (has(Sense::Remove) || has(Sense::Start));
+    let unfit = draft.verbs.is_empty() && (has(Sense::Remove) || has(Sense::Start) && !sets);
     let removes = has(Sense::Remove)
         && matches!(draft.verbs.as_slice(), [Verb::Scale | Verb::SetImage])
         && draft.amounts.is_empty()

@@ -1,8 +1,9 @@
-//! Which read tools answer a question, and with which arguments, as far as code can tell.
+//! What a question is about, and the calls of a read tool that answer it, as far as code can tell.
 
 use serde_json::{Map, Value, json};
 
 use super::{
+    cue::{self, Said},
     draft::Target,
     lexicon::Sense,
     names::Names,
@@ -47,13 +48,27 @@ pub(super) fn subject(
         .collect();
     found.workloads = meant.iter().map(|w| target(w)).collect();
     let points = items.iter().any(|i| i.is(Sense::It));
-    if said.is_empty() && (points || items.len() <= 4 && !part.place.is_empty()) {
+    let mut named = items.iter().filter_map(Item::name);
+    let elsewhere = named.any(|n| !n.others.is_empty() && n.namespace.is_none());
+    if said.is_empty() && !elsewhere && (points || items.len() <= 4 && !part.place.is_empty()) {
         found.workloads = focus.to_vec();
     }
-    if said.is_empty() && !points {
-        let other = items.iter().filter_map(Item::name).flat_map(|n| &n.others).next();
-        found.other = other
-            .and_then(|name| inventory.others.iter().find(|o| o.name == *name))
+    let spoken = cue::kind(items);
+    if let Some(object) = inventory.others.iter().find(|o| {
+        Some(o.kind.as_str()) == spoken
+            && said.contains(&&o.name)
+            && (part.place.is_empty() || meant.iter().any(|w| w.object.namespace == o.namespace))
+    }) {
+        // "the service x" is not the deployment of that name
+        found.workloads.clear();
+        found.other = Some((object.kind.clone(), object.name.clone(), object.namespace.clone()));
+    } else if said.is_empty() {
+        let mut named = items.iter().filter_map(Item::name).flat_map(|n| &n.others);
+        // a namespace is where the question looks, unless it is itself to be described
+        let describes = items.iter().any(|i| i.is(Sense::Config));
+        found.other = named
+            .find_map(|name| inventory.others.iter().find(|o| o.name == *name))
+            .filter(|o| o.kind != "Namespace" || describes)
             .map(|o| (o.kind.clone(), o.name.clone(), o.namespace.clone()));
     }
     found.namespaces = part.place.namespaces.clone();
@@ -76,125 +91,6 @@ fn target(workload: &Workload) -> Target {
         kind: Some(workload.object.kind.clone()),
         ..Target::default()
     }
-}
-
-/// The tools a question needs, most telling first; empty when its words do not tell.
-pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
-    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
-    let said =
-        |words: &[&str]| items.iter().any(|i| words.contains(&i.text.to_lowercase().as_str()));
-    let told = items.iter().filter(|i| i.is(Sense::Told)).map(|i| i.text.to_lowercase());
-    let told: Vec<String> = told.collect();
-    let told_history = told.iter().any(|t| !t.contains("restart") && !t.contains("重启"));
-    let restarts =
-        told.iter().any(|t| t.contains("restart") || t.contains("重启")) || (has(Sense::Restart));
-    let named = !subject.workloads.is_empty();
-    let who = said(&["who", "谁"]);
-    if named
-        && (has(Sense::Why) || (has(Sense::Problem) && !has(Sense::Logs) && !has(Sense::Events)))
-    {
-        // a diagnosis is a bundle of evidence, not a chain of guesses
-        return vec!["problems", "rollout_status", "events", "pod_logs", "change_history"];
-    }
-    let mut found = Vec::new();
-    if has(Sense::Logs) {
-        found.push("pod_logs");
-    }
-    if has(Sense::Events) {
-        found.push("events");
-    }
-    if has(Sense::History)
-        || told_history
-        || who
-        || has(Sense::LastChange)
-        || said(&["变更", "改动"])
-    {
-        found.push("change_history");
-    }
-    let consuming = has(Sense::Usage)
-        || (has(Sense::Cpu) || has(Sense::Memory))
-            && !has(Sense::Limit)
-            && !has(Sense::Request)
-            && !has(Sense::Config);
-    if consuming {
-        found.push("resource_usage");
-    }
-    if !found.is_empty() {
-        return found;
-    }
-    by_subject(items, subject, restarts)
-}
-
-/// The tools of a question whose words name no system: what it is about decides.
-fn by_subject(items: &[Item], subject: &Subject, restarts: bool) -> Vec<&'static str> {
-    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
-    let said =
-        |words: &[&str]| items.iter().any(|i| words.contains(&i.text.to_lowercase().as_str()));
-    let named = !subject.workloads.is_empty();
-    if !named && subject.other.is_none() && (has(Sense::Problem) || has(Sense::Why)) {
-        return vec!["problems"];
-    }
-    if named && restarts {
-        return vec!["rollout_status", "events"];
-    }
-    let configured = has(Sense::Config)
-        || has(Sense::Image)
-        || has(Sense::EnvVar)
-        || has(Sense::Limit)
-        || has(Sense::Request)
-        || has(Sense::Container)
-        || said(&["describe", "describe the", "介绍"]);
-    if (named || subject.other.is_some()) && configured {
-        return vec!["describe_object"];
-    }
-    if named && (has(Sense::Status) || has(Sense::Replicas)) {
-        return vec!["rollout_status"];
-    }
-    if !named
-        && subject.other.is_none()
-        && (has(Sense::List)
-            || has(Sense::All)
-            || kind(items).is_some()
-            || has(Sense::Domain)
-            || has(Sense::Replicas)
-            || has(Sense::Namespace))
-    {
-        if has(Sense::Status) && !has(Sense::List) && !has(Sense::Replicas) {
-            return vec!["problems"];
-        }
-        return vec!["list_objects"];
-    }
-    if !named && has(Sense::Status) {
-        return vec!["problems"];
-    }
-    if subject.other.is_some() {
-        return vec!["describe_object"];
-    }
-    Vec::new()
-}
-
-/// The kind a question asks for.
-fn kind(items: &[Item]) -> Option<&'static str> {
-    let word = |i: &Item| match (i.sense(), i.text.to_lowercase().as_str()) {
-        (Some(Sense::Kind(kind)), _) => Some(kind),
-        (_, "deployments") => Some("Deployment"),
-        (_, "statefulsets") => Some("StatefulSet"),
-        (_, "daemonsets") => Some("DaemonSet"),
-        (_, "cronjobs") => Some("CronJob"),
-        (_, "jobs") => Some("Job"),
-        (
-            _,
-            "pod" | "pods" | "which pods" | "what pods" | "哪些pod" | "how many pods" | "个pod",
-        ) => Some("Pod"),
-        (
-            _,
-            "namespaces" | "namespace" | "which namespaces" | "what namespaces" | "命名空间"
-            | "哪些命名空间",
-        ) => Some("Namespace"),
-        (_, "secret" | "secrets" | "密钥列表" | "有哪些secret") => Some("Secret"),
-        _ => None,
-    };
-    items.iter().find_map(word)
 }
 
 /// The calls of one tool for everything a question is about, at most `limit`.
@@ -222,11 +118,13 @@ pub(super) fn calls(
     }
     if found.is_empty() {
         for namespace in subject.namespaces.iter().take(limit) {
-            found.extend(arguments(spec, items, (None, Some(namespace), kind(items))).map(call));
+            found.extend(
+                arguments(spec, items, (None, Some(namespace), cue::kind(items))).map(call),
+            );
         }
     }
     if found.is_empty() {
-        found.extend(arguments(spec, items, (None, None, kind(items))).map(call));
+        found.extend(arguments(spec, items, (None, None, cue::kind(items))).map(call));
     }
     found.dedup();
     found
@@ -239,32 +137,29 @@ fn arguments(
     (name, namespace, object_kind): (Option<&str>, Option<&str>, Option<&str>),
 ) -> Option<Map<String, Value>> {
     let schema = spec.input_schema.get("properties")?.as_object()?;
+    let words = Said::of(items);
     let mut found = Map::new();
     for (property, rule) in schema {
         let value = match property.as_str() {
+            "workload" if object_kind.is_some_and(|k| !is_workload(k)) => None,
             "workload" | "name" | "object" | "target" => name.map(|n| json!(n)),
             "namespace" => namespace.map(|n| json!(n)),
             "kind" => object_kind
                 .or((spec.name == "list_objects").then_some("Deployment"))
                 .map(|k| json!(k)),
-            "warnings_only" => items
-                .iter()
-                .any(|i| i.text.to_lowercase().starts_with("warning") || i.text.contains("告警"))
-                .then(|| json!(true)),
-            "sort_by" => items.iter().find_map(|i| match i.sense() {
-                Some(Sense::Cpu) => Some(json!("cpu")),
-                Some(Sense::Memory) => Some(json!("memory")),
-                _ => None,
-            }),
-            "by" => by(items, name.is_some()).map(|b| json!(b)),
+            "warnings_only" => words.any("warning|warnings|告警|警告").then(|| json!(true)),
+            "sort_by" => {
+                match (words.any("cpu|cpus|处理器|算力"), words.any("memory|mem|ram|内存")) {
+                    (true, false) => Some(json!("cpu")),
+                    (false, true) => Some(json!("memory")),
+                    _ => None,
+                }
+            }
+            "by" if object_kind == Some("Node") => Some(json!("nodes")),
+            "by" => by(items, &words, name.is_some()).map(|b| json!(b)),
+            "top" => top(items).map(|n| json!(n)),
             "tail" => tail(items).map(|n| json!(n)),
-            "previous" => items
-                .iter()
-                .any(|i| {
-                    i.is(Sense::Previous)
-                        || matches!(i.text.as_str(), "previous" | "crashed" | "上一个" | "崩溃前")
-                })
-                .then(|| json!(true)),
+            "previous" => words.any(PREVIOUS).then(|| json!(true)),
             _ => None,
         };
         let allowed = |v: &Value| {
@@ -289,25 +184,46 @@ fn arguments(
     complete.then_some(found)
 }
 
+fn is_workload(kind: &str) -> bool {
+    matches!(
+        kind,
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob" | "Pod"
+    )
+}
+
+/// The run of a container before the present one.
+const PREVIOUS: &str = "previous|before it died|before it crashed|before the crash|before crashing|before it restarted|before the restart|before it went down|last crash|crashed|上一个容器|上次运行|崩溃前|崩溃之前|挂掉之前|挂之前|挂掉前|重启前|重启之前|退出前|退出之前|死之前";
+
 /// What the rows of a usage table are.
-fn by(items: &[Item], named: bool) -> Option<&'static str> {
-    let said =
-        |words: &[&str]| items.iter().any(|i| words.contains(&i.text.to_lowercase().as_str()));
-    if items.iter().any(|i| i.is(Sense::Kind("Node"))) {
-        Some("nodes")
-    } else if said(&[
-        "namespaces",
-        "which namespace",
-        "namespace",
-        "which namespaces",
-        "哪些命名空间",
-    ]) {
-        Some("namespaces")
-    } else if said(&["pod", "pods", "which pods", "哪些pod"]) || named {
-        Some("pods")
-    } else {
-        None
+fn by(items: &[Item], words: &Said, named: bool) -> Option<&'static str> {
+    let node = items.iter().filter_map(Item::name).any(|n| !n.others.is_empty());
+    match cue::kind(items) {
+        Some("Node") => Some("nodes"),
+        Some("Namespace") => Some("namespaces"),
+        Some("Pod") => Some("pods"),
+        Some("Deployment" | "StatefulSet" | "DaemonSet" | "Service") if !named => Some("workloads"),
+        _ if words.any("workload|workloads|apps|applications|工作负载|应用|服务") && !named => {
+            Some("workloads")
+        }
+        _ if node && words.any("cpu|memory|内存") && !named => None,
+        _ => named.then_some("pods"),
     }
+}
+
+/// "top 3", "前五".
+fn top(items: &[Item]) -> Option<i64> {
+    items.windows(2).find_map(|w| {
+        let first = matches!(
+            w[0].text.to_lowercase().as_str(),
+            "top" | "前" | "最高的" | "biggest" | "heaviest"
+        );
+        match w[1].what {
+            What::Number(Number::Whole(number)) if first && (1..=100).contains(&number) => {
+                Some(number)
+            }
+            _ => None,
+        }
+    })
 }
 
 /// "the last 50 lines", "50 条日志".

@@ -113,7 +113,7 @@ fn punct(tokens: &[Token]) -> (What, usize) {
     let c = tokens[0].text.chars().next().unwrap_or(' ');
     match c {
         '、' | '&' => (What::Word(Sense::And), 1),
-        '=' => (What::Word(Sense::To), 1),
+        '=' | '→' | '⇒' | '➜' => (What::Word(Sense::To), 1),
         '-' if tokens.get(1).is_some_and(|t| t.text == ">") => (What::Word(Sense::To), 2),
         '-' if tokens.get(1).is_some_and(|t| t.lower == "n" || t.lower == "c") => {
             let sense = if tokens[1].lower == "n" { Sense::Namespace } else { Sense::Container };

@@ -122,9 +122,13 @@ pub(super) fn images(items: &[Item], names: &Names) -> Vec<String> {
     for (at, item) in items.iter().enumerate() {
         let after_to = at > 0 && items[at - 1].is(Sense::To);
         let after_noun = at > 0 && items[at - 1].is(Sense::Image);
+        // 10.4 版
+        let before_noun =
+            items.get(at + 1).is_some_and(|i| i.is(Sense::Image) && is_han_text(&i.text));
         let taken = match item.what {
             What::Tag => !from(at),
-            What::Number(_) | What::Commit | What::Quoted => after_to || after_noun,
+            What::Number(_) => after_to || after_noun || before_noun,
+            What::Commit | What::Quoted => after_to || after_noun,
             What::Unknown => {
                 let plain = item.text.chars().all(|c| c.is_ascii_alphabetic());
                 let named = ["tag", "标签", ":"].iter().any(|w| at > 0 && items[at - 1].text == *w);
@@ -140,6 +144,10 @@ pub(super) fn images(items: &[Item], names: &Names) -> Vec<String> {
     // a wrongly spelled workload is not a tag
     found.retain(|image| image.contains([':', '/', '.']) || names.near(image).is_empty());
     found.into_iter().map(|image| reference(&image)).collect()
+}
+
+fn is_han_text(text: &str) -> bool {
+    text.chars().any(super::text::is_han)
 }
 
 /// A tag on its own is written `:tag`, a digest `@sha256:...`.
@@ -174,7 +182,7 @@ pub(super) fn env(items: &[Item], draft: &mut Draft) {
             draft.set.insert(key.clone(), value);
         }
     }
-    let removing = has(Sense::Remove);
+    let removing = has(Sense::Remove) || items.iter().any(|i| i.text.eq_ignore_ascii_case("drop"));
     for (at, item) in items.iter().enumerate() {
         let after_noun = at > 0 && items[at - 1].is(Sense::EnvVar);
         let spelled = matches!(item.what, What::Unknown | What::Quoted) && is_env_key(&item.text);

@@ -85,11 +85,13 @@ fn inventory(world: WorldFile) -> Inventory {
             aliases: w.aliases,
         }
     });
+    let spaces = world.namespaces.iter().map(|name| ObjectRef::new("v1", "Namespace", None, name));
+    let others = world.others.iter().cloned().chain(spaces).collect();
     Inventory {
         namespaces: world.namespaces,
         environments: world.environments,
         workloads: workloads.collect(),
-        others: world.others,
+        others,
     }
 }
 

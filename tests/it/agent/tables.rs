@@ -3,6 +3,7 @@
 use kubemate::{
     agent::{Config, Outcome, TurnResult},
     domain::Role,
+    model::ToolCall,
 };
 use serde::Deserialize;
 
@@ -33,6 +34,20 @@ struct Case {
 struct Dialogue {
     world: String,
     turns: Vec<Case>,
+}
+
+/// Whether a call is as wanted: the tool and, after it, the arguments that matter.
+fn is_call(want: &str, call: &ToolCall) -> bool {
+    let mut parts = want.split(' ');
+    let tool = parts.next().is_some_and(|tools| tools.split('|').any(|tool| tool == call.name));
+    let argument = |pair: &str| {
+        let (key, value) = pair.split_once('=').expect("an argument is key=value");
+        match &call.arguments[key] {
+            serde_json::Value::String(text) => text == value,
+            other => serde_json::from_str::<serde_json::Value>(value).is_ok_and(|v| v == *other),
+        }
+    };
+    tool && parts.all(argument)
 }
 
 /// What is wrong with an outcome; `None` when nothing is.
@@ -67,9 +82,15 @@ fn wrong(case: &Case, outcome: &Outcome) -> Option<String> {
     {
         return Some(format!("wanted the code {code}, {}", why()));
     }
-    let calls: Vec<&str> = outcome.calls.iter().map(|c| c.name.as_str()).collect();
-    if !case.calls.is_empty() && calls != case.calls {
-        return Some(format!("wanted the calls {:?}, got {calls:?}, {}", case.calls, why()));
+    let right = case.calls.len() == outcome.calls.len()
+        && case.calls.iter().zip(&outcome.calls).all(|(want, call)| is_call(want, call));
+    if !case.calls.is_empty() && !right {
+        return Some(format!(
+            "wanted the calls {:?}, got {:?}, {}",
+            case.calls,
+            outcome.calls,
+            why()
+        ));
     }
     let text = format!("{:?}", outcome.result);
     case.has
@@ -102,6 +123,11 @@ async fn everything_else_changes_nothing() {
 }
 
 #[tokio::test]
+async fn questions_read_what_they_ask_for() {
+    check("questions.yaml").await;
+}
+
+#[tokio::test]
 async fn conversations_keep_their_thread() {
     let worlds = worlds();
     let dialogues: Vec<Dialogue> = data("dialogues.yaml");
@@ -126,4 +152,9 @@ async fn conversations_keep_their_thread() {
         dialogues.len(),
         failures.join("\n")
     );
+}
+
+#[tokio::test]
+async fn requests_written_later_are_understood_too() {
+    check("unseen.yaml").await;
 }
