@@ -69,7 +69,7 @@ impl Default for Config {
             model_calls: 4,
             tool_calls: 6,
             output_tokens: 600,
-            evidence_chars: 4000,
+            evidence_chars: 2400,
             message_chars: 8000,
             max_replicas: 500,
             second_opinion: true,

@@ -25,7 +25,7 @@ cargo build --release --bins
 
 say "the embedded model does the whole loop: eval/cases"
 mkdir -p eval/reports
-"$target/release/kubemate-eval" --model candle --at-least "${E2E_AT_LEAST:-0.6}" \
+"$target/release/kubemate-eval" --model candle --at-least "${E2E_AT_LEAST:-0.9}" \
     --json "$work/e2e-candle.json" --markdown "$work/e2e-candle.md"
 
 say "browser"

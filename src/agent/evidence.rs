@@ -1,6 +1,6 @@
 //! Evidence made short for the model, answers without a model, and the check that an answer says only what was read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Evidence, Lang};
 
@@ -29,32 +29,71 @@ fn condense(evidence: &Evidence, limit: usize) -> String {
     text
 }
 
-/// Repeated lines are counted; the last ones are kept, where the latest news is.
+/// Lines that differ in numbers and ids alone are counted as one, shown by the last of them. When there is no room for all,
+/// those that tell of trouble stay first, then the latest.
 fn condense_lines(log: &str, room: usize) -> String {
-    let mut lines: Vec<(String, usize)> = Vec::new();
-    for line in log.lines().filter(|l| !l.trim().is_empty()) {
-        match lines.last_mut() {
-            Some((last, count)) if last == line => *count += 1,
-            _ => lines.push((line.to_owned(), 1)),
-        }
+    // pattern -> (last line, its place, how often)
+    let mut patterns: BTreeMap<String, (&str, usize, usize)> = BTreeMap::new();
+    for (at, line) in log.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let seen = patterns.entry(pattern(line)).or_insert((line, at, 0));
+        *seen = (line, at, seen.2 + 1);
     }
-    let (mut kept, mut used) = (Vec::new(), 0);
-    for (line, count) in lines.iter().rev() {
+    let mut lines: Vec<(&str, usize, usize)> = patterns.into_values().collect();
+    lines.sort_by_key(|(line, at, _)| (!tells_of_trouble(line), usize::MAX - at));
+    let (mut kept, mut used, mut left_out) = (Vec::new(), 0, 0);
+    for (line, at, count) in lines {
         let line: String = line.chars().take(240).collect();
-        let line = if *count > 1 { format!("{line} (x{count})") } else { line };
+        let line = if count > 1 { format!("{line} (x{count})") } else { line };
         used += line.chars().count() + 1;
         if used > room {
-            break;
+            left_out += count;
+        } else {
+            kept.push((at, line));
         }
-        kept.push(line);
     }
-    kept.reverse();
-    let left_out = lines.len() - kept.len();
+    kept.sort_unstable();
     let mut text =
-        if left_out > 0 { format!("({left_out} earlier lines left out)\n") } else { String::new() };
-    text.push_str(&kept.join("\n"));
-    text.push('\n');
+        if left_out > 0 { format!("({left_out} other lines left out)\n") } else { String::new() };
+    for (_, line) in kept {
+        text.push_str(&line);
+        text.push('\n');
+    }
     text
+}
+
+/// A line with its numbers, times and ids masked: a run of letters and digits that holds a digit is `#`.
+fn pattern(line: &str) -> String {
+    let mut text = String::new();
+    for word in line.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let mark = word.chars().last().filter(|c| !c.is_ascii_alphanumeric());
+        if word.contains(|c: char| c.is_ascii_digit()) {
+            text.push('#');
+            text.extend(mark);
+        } else {
+            text.push_str(word);
+        }
+    }
+    text
+}
+
+/// Words loggers write where something went wrong.
+fn tells_of_trouble(line: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "error",
+        "fatal",
+        "panic",
+        "exception",
+        "warn",
+        "fail",
+        "refused",
+        "timeout",
+        "timed out",
+        "denied",
+        "错误",
+        "失败",
+    ];
+    let line = line.to_lowercase();
+    WORDS.iter().any(|word| line.contains(word))
 }
 
 fn condense_rows(evidence: &Evidence, room: usize) -> String {
@@ -269,9 +308,14 @@ mod tests {
     }
 
     #[test]
-    fn condensing_keeps_the_last_lines_and_counts_repeats() {
+    fn condensing_keeps_trouble_and_counts_repeats() {
         let log = "a\nb\nb\nb\nc".to_owned();
         assert_eq!(condense_lines(&log, 100), "a\nb (x3)\nc\n");
-        assert!(condense_lines(&log, 3).contains("earlier lines left out"));
+        assert!(condense_lines(&log, 3).contains("other lines left out"));
+        let log: String = (0..500).map(|n| format!("12:00:{n} GET /cart/{n} 200\n")).collect();
+        let log = format!("12:00 ERROR no route to db-7\n{log}");
+        let short = condense_lines(&log, 80);
+        assert_eq!(short, "12:00 ERROR no route to db-7\n12:00:499 GET /cart/499 200 (x500)\n");
+        assert!(condense_lines(&log, 30).contains("ERROR"), "trouble stays");
     }
 }
