@@ -6,6 +6,7 @@ mod control;
 pub mod inventory;
 mod overview;
 pub mod reply;
+mod summary;
 mod told;
 
 use std::{

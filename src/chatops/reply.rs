@@ -1,5 +1,6 @@
 //! The bot's own words, in both languages, in one place. What tools and models say is not here.
 
+use super::summary::summary;
 use crate::{
     delivery::DeliveryError,
     domain::{Block, Change, ChangeState, Choice, Lang},
@@ -44,7 +45,7 @@ pub fn change(lang: Lang, change: &Change) -> Vec<Block> {
     let card = Block::Change {
         change: change.id.clone(),
         state: change.state,
-        summary: change.summary.clone(),
+        summary: summary(lang, change),
     };
     vec![Block::Text { text: state_line(lang, change) }, card]
 }
@@ -142,7 +143,7 @@ pub fn changes(lang: Lang, changes: &[Change]) -> Vec<Block> {
         .map(|change| Block::Change {
             change: change.id.clone(),
             state: change.state,
-            summary: change.summary.clone(),
+            summary: summary(lang, change),
         })
         .collect()
 }
