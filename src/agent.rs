@@ -1,5 +1,6 @@
 //! The agent: one bounded loop from an operator's words to an answer, a change, a question back or a refusal.
 
+mod answer;
 mod ask;
 mod clause;
 mod consult;
@@ -9,7 +10,9 @@ mod draft;
 mod evidence;
 mod gate;
 mod guard;
+mod lead;
 mod lexicon;
+mod moment;
 mod names;
 mod number;
 mod quantity;
@@ -24,6 +27,7 @@ mod values;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -60,6 +64,9 @@ pub struct Config {
     pub second_opinion: bool,
     /// Seconds to wait for that opinion; a model that is slower has none.
     pub opinion_seconds: u64,
+    /// The zone of the times operators say (`Asia/Shanghai`); the machine's own by default.
+    #[serde(with = "jiff::fmt::serde::tz::required")]
+    pub time_zone: TimeZone,
 }
 
 impl Default for Config {
@@ -67,13 +74,14 @@ impl Default for Config {
         Self {
             turn_seconds: 120,
             model_calls: 4,
-            tool_calls: 6,
+            tool_calls: 10,
             output_tokens: 600,
-            evidence_chars: 2400,
+            evidence_chars: 1000,
             message_chars: 8000,
             max_replicas: 500,
             second_opinion: true,
             opinion_seconds: 15,
+            time_zone: TimeZone::try_system().unwrap_or(TimeZone::UTC),
         }
     }
 }

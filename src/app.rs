@@ -101,8 +101,12 @@ impl App {
         let (tokens, new_tokens) = tokens::ensure(&config.data, &names)?;
 
         let repository = open_repository(&config, scenario.as_ref())?;
+        let cluster = match sandbox.as_deref().map(|sandbox| sandbox.clock().clone()) {
+            Some(clock) => Cluster::with_clock(client_config, Arc::new(move || clock.now())),
+            None => Cluster::new(client_config),
+        };
         let chatops =
-            conversations(&config, client_config, repository, model.clone(), stop.child_token())?;
+            conversations(&config, cluster, repository, model.clone(), stop.child_token())?;
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!(
                 "listening on {}; is another kubemate running? --listen takes another address",
@@ -265,15 +269,15 @@ fn run_parts(
 /// The store, the change loop, the agent with its tools, and the conversations over them.
 fn conversations(
     config: &Config,
-    client_config: kube::Config,
+    cluster: Cluster,
     repository: Repository,
     model: Option<SharedModel>,
     cancel: CancellationToken,
 ) -> anyhow::Result<Arc<ChatOps>> {
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.data.join("kubemate.db"))?);
     let forge: Arc<dyn Forge> = Arc::new(LocalForge::new(repository.clone()));
-    let client =
-        kube::Client::try_from(client_config.clone()).context("setting up the cluster client")?;
+    let client = kube::Client::try_from(cluster.config().clone())
+        .context("setting up the cluster client")?;
     let delivery = Delivery::new(DeliveryParts {
         store: Arc::clone(&store),
         forge,
@@ -282,7 +286,6 @@ fn conversations(
         policy: config.policy.clone(),
         config: config.reconcile.clone(),
     });
-    let cluster = Cluster::new(client_config);
     let tools = tool::registry(&cluster, &repository).context("putting the tools together")?;
     let agent = Arc::new(Agent::new(AgentParts {
         model: model.clone(),

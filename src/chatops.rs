@@ -238,7 +238,7 @@ impl ChatOps {
         let view = self.parts.cluster.as_actor(actor)?;
         let inventory = self.parts.inventories.get().await?;
         let lists = overview::read(&view).await;
-        Ok(overview::overview(&lists, &inventory, Timestamp::now()))
+        Ok(overview::overview(&lists, &inventory, self.parts.cluster.now()))
     }
 
     /// Opens an empty thread; its title is the beginning of the first message.
@@ -359,7 +359,7 @@ impl ChatOps {
             history,
             state: thread.state.clone(),
             inventory: self.parts.inventories.get().await?,
-            now: Timestamp::now(),
+            now: self.parts.cluster.now(),
         })
     }
 

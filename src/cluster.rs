@@ -46,9 +46,13 @@ pub struct Cluster {
 
 struct Shared {
     config: kube::Config,
+    clock: Clock,
     clients: Mutex<HashMap<Identity, Client>>,
     kinds: tokio::sync::Mutex<Option<(Instant, Arc<Kinds>)>>,
 }
+
+/// The cluster's present moment, which timestamps of its objects are compared with.
+pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;
 
 /// User and groups; `None` is kubemate's own account.
 type Identity = Option<(String, Vec<String>)>;
@@ -117,9 +121,27 @@ impl Cluster {
     /// The cluster `config` leads to; nothing is asked of it yet.
     #[must_use]
     pub fn new(config: kube::Config) -> Self {
-        let shared =
-            Shared { config, clients: Mutex::default(), kinds: tokio::sync::Mutex::default() };
+        Self::with_clock(config, Arc::new(jiff::Timestamp::now))
+    }
+
+    /// A cluster that keeps a time of its own.
+    #[must_use]
+    pub fn with_clock(config: kube::Config, clock: Clock) -> Self {
+        let kinds = tokio::sync::Mutex::default();
+        let shared = Shared { config, clock, clients: Mutex::default(), kinds };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// How it is reached.
+    #[must_use]
+    pub fn config(&self) -> &kube::Config {
+        &self.shared.config
+    }
+
+    /// The cluster's present moment.
+    #[must_use]
+    pub fn now(&self) -> jiff::Timestamp {
+        (self.shared.clock)()
     }
 
     /// As kubemate's own account sees it.

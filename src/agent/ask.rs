@@ -1,39 +1,40 @@
-//! Questions: read tools are chosen, their evidence is gathered, and a short checked answer is written from it.
-
-use std::time::Duration;
+//! Questions: which read tools are called, about what and when.
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::{
-    TurnResult,
-    consult::request,
-    cue, dialogue,
+    TurnResult, cue,
     draft::Target,
-    evidence::{Grounds, condensed, take_sentence, template},
     lexicon::environment_group,
+    moment,
     names::Names,
     reply,
     route::{self, Subject},
     scan::Item,
-    session::{Session, clarify, failed, refusal, said},
+    session::{Session, clarify, failed, refusal},
 };
 use crate::{
-    domain::{Block, Choice, Evidence, Lang, TurnEvent},
-    model::{ModelError, Output, ToolCall, ToolSchema},
-    tool::{ToolError, ToolOutput, ToolSpec},
+    domain::{Choice, Evidence},
+    model::{ModelError, ToolCall, ToolSchema},
+    tool::ToolSpec,
 };
+
+/// Arguments that say when.
+const TIMES: [&str; 3] = ["since_minutes", "since", "until"];
 
 impl Session<'_> {
     /// Answers a question.
     pub(super) async fn ask(&mut self, items: &[Item], names: &Names<'_>) -> TurnResult {
         let turn = self.turn;
-        let subject = route::subject(items, names, &turn.inventory, &self.state.focus);
+        let subject = self.subject(items, names);
         let asks_for_one = subject.workloads.is_empty() && subject.other.is_none();
         if let (true, Some((word, near))) = (asks_for_one, subject.unknown.first())
             && !near.is_empty()
         {
             return self.did_you_mean(word, near);
+        }
+        if cue::is_diagnosis(items, &subject) {
+            return self.diagnose(items, &subject).await;
         }
         let calls = self.choose_calls(items, &subject).await;
         let calls = match calls {
@@ -46,7 +47,40 @@ impl Session<'_> {
             }
             Err(error) => return failed(reply::model_failed(turn.lang, &error.to_string())),
         };
-        self.answer_from(calls).await
+        self.answer_from(calls, items).await
+    }
+
+    /// A diagnosis is a bundle of evidence, not a chain of guesses: first what is wrong where, then, for what ails, what
+    /// happened, what it logged and what was changed.
+    async fn diagnose(&mut self, items: &[Item], subject: &Subject) -> TurnResult {
+        self.because("a diagnosis by the words");
+        let tools = std::sync::Arc::clone(&self.agent.parts.tools);
+        let calls = |names: &[&str], subject: &Subject| -> Vec<ToolCall> {
+            let specs = names.iter().filter_map(|name| tools.spec(name));
+            specs.flat_map(|spec| route::calls(spec, items, subject, 3)).collect()
+        };
+        let mut gathered = self.gather(calls(&["problems", "rollout_status"], subject)).await;
+        let mut ailing = subject.clone();
+        ailing.workloads.retain(|target| gathered.evidence.iter().any(|e| ails(e, target)));
+        if ailing.workloads.is_empty() && subject.workloads.len() == 1 {
+            ailing.workloads.clone_from(&subject.workloads);
+        }
+        if !ailing.workloads.is_empty() {
+            let why = calls(&["events", "pod_logs", "change_history"], &ailing);
+            let more = self.gather(why).await;
+            gathered.evidence.extend(more.evidence);
+            gathered.trouble.extend(more.trouble);
+        }
+        self.answer_with(gathered, items).await
+    }
+
+    /// What the question is about, and when.
+    fn subject(&self, items: &[Item], names: &Names<'_>) -> Subject {
+        let turn = self.turn;
+        let mut subject = route::subject(items, names, &turn.inventory, &self.state.focus);
+        let zone = self.agent.parts.budget.time_zone.clone();
+        subject.window = moment::window(&turn.text, &turn.now.to_zoned(zone));
+        subject
     }
 
     fn what_about(&self) -> String {
@@ -72,16 +106,24 @@ impl Session<'_> {
         items: &[Item],
         names: &Names<'_>,
     ) -> Option<TurnResult> {
-        let focus = self.state.focus.clone();
-        let subject = route::subject(items, names, &self.turn.inventory, &focus);
+        let subject = self.subject(items, names);
         let mut calls = Vec::new();
         for asked in self.state.asked.clone() {
             let spec = self.agent.parts.tools.spec(&asked.name)?;
-            for call in route::calls(spec, items, &subject, 3) {
+            // said is only when: everything else stays as it was
+            let about = if subject.is_somewhere() {
+                route::calls(spec, items, &subject, 3)
+            } else {
+                vec![route::when(spec, &subject)]
+            };
+            for call in about {
                 let mut arguments = asked.arguments.clone();
                 if let (Some(old), Some(new)) =
                     (arguments.as_object_mut(), call.arguments.as_object())
                 {
+                    if subject.window.is_some() {
+                        old.retain(|key, _| !TIMES.contains(&key.as_str()));
+                    }
                     old.extend(new.clone());
                 }
                 let call = ToolCall { name: asked.name.clone(), arguments };
@@ -94,7 +136,7 @@ impl Session<'_> {
             return None;
         }
         self.because("the last question about something else");
-        Some(self.answer_from(calls).await)
+        Some(self.answer_from(calls, items).await)
     }
 
     /// Which calls answer the question: code where its words tell, else the model among the read tools.
@@ -162,126 +204,6 @@ impl Session<'_> {
         Ok(calls)
     }
 
-    /// Runs read calls, each once, and answers from what they bring.
-    pub(super) async fn answer_from(&mut self, calls: Vec<ToolCall>) -> TurnResult {
-        let lang = self.turn.lang;
-        let mut evidence: Vec<Evidence> = Vec::new();
-        let mut trouble: Vec<String> = Vec::new();
-        let limit = self.agent.parts.budget.tool_calls as usize;
-        for call in calls {
-            if self.calls.contains(&call) || self.calls.len() >= limit {
-                continue;
-            }
-            let title = self
-                .agent
-                .parts
-                .tools
-                .spec(&call.name)
-                .map_or(call.name.clone(), |s| s.title.clone());
-            self.progress("tool", title).await;
-            self.calls.push(call.clone());
-            match self.run_tool(&call).await {
-                Ok(ToolOutput::Evidence(found)) => evidence.extend(found),
-                Ok(ToolOutput::Change(_)) => {
-                    return failed("a read tool returned a change".to_owned());
-                }
-                Err(ToolError::Respond(text)) => trouble.push(text),
-                Err(ToolError::Fatal(error)) => trouble.push(format!("{error:#}")),
-            }
-        }
-        self.state.asked.clone_from(&self.calls);
-        self.state.last_was_question = true;
-        let focus = dialogue::focus_of(&self.calls);
-        if !focus.is_empty() {
-            self.state.focus = focus;
-        }
-        if evidence.is_empty() {
-            let text = trouble.join("; ");
-            return if text.is_empty() {
-                said(template(&[], lang))
-            } else {
-                refusal("not-found", text)
-            };
-        }
-        self.number(&mut evidence);
-        let mut text = self.written(&evidence).await;
-        if !trouble.is_empty() {
-            text.push_str(&format!("\n\n{}", trouble.join("; ")));
-        }
-        let mut blocks = vec![Block::Text { text }];
-        blocks.extend(evidence.into_iter().map(|e| Block::Evidence { evidence: Box::new(e) }));
-        TurnResult::Answer(blocks)
-    }
-
-    /// Evidence is numbered through the thread.
-    fn number(&self, evidence: &mut [Evidence]) {
-        let blocks = self.turn.history.iter().flat_map(|m| &m.blocks);
-        let before = blocks.filter(|b| matches!(b, Block::Evidence { .. })).count();
-        for (n, one) in evidence.iter_mut().enumerate() {
-            one.id = format!("e{}", before + n + 1);
-        }
-    }
-
-    /// The answer in words: the model's, as far as it holds; else the template.
-    async fn written(&mut self, evidence: &[Evidence]) -> String {
-        if self.asked_in_words && self.agent.parts.model.is_some() {
-            // the evidence is there: half of the turn's time is enough to wait for words about it
-            let limit = Duration::from_secs(self.agent.parts.budget.turn_seconds) / 2;
-            match tokio::time::timeout(limit, self.model_answer(evidence)).await {
-                Ok(Ok(text)) if !text.trim().is_empty() => return text.trim().to_owned(),
-                Ok(Ok(_)) => self.because("nothing the model wrote was grounded"),
-                Ok(Err(error)) => self.because(&format!("the model wrote nothing: {error}")),
-                Err(_) => self.because("the model took too long to write"),
-            }
-        }
-        template(evidence, self.turn.lang)
-    }
-
-    /// Sentences are sent on as they come, those with ungrounded numbers or names left out.
-    async fn model_answer(&mut self, evidence: &[Evidence]) -> Result<String, ModelError> {
-        let lang = self.turn.lang;
-        let language = match lang {
-            Lang::Zh => "Chinese (简体中文)",
-            Lang::En => "English",
-        };
-        let prompts = std::sync::Arc::clone(&self.agent.parts.prompts);
-        let prompt = prompts.render("answer", json!({ "language": language }));
-        let system = prompt.map_err(|e| ModelError::Other(e.into()))?;
-        let facts = condensed(evidence, self.agent.parts.budget.evidence_chars);
-        let user =
-            format!("<evidence>\n{facts}</evidence>\n<question>{}</question>", self.turn.text);
-        let max = prompts.head("answer").map_or(200, |head| head.max_tokens);
-        let grounds = Grounds::of(evidence, &self.turn.text);
-        self.progress("answer", reply::pick(lang, "正在写答复……", "Writing the answer...")).await;
-        let (sender, mut receiver) = mpsc::channel::<String>(64);
-        let events = self.events.clone();
-        let checking = async move {
-            let (mut open, mut answer) = (String::new(), String::new());
-            while let Some(piece) = receiver.recv().await {
-                open.push_str(&piece);
-                while let Some(sentence) = take_sentence(&mut open) {
-                    pass(&sentence, &grounds, &mut answer, &events).await;
-                }
-            }
-            pass(&open, &grounds, &mut answer, &events).await;
-            (answer, grounds)
-        };
-        let request = request(system, user, Vec::new(), Output::Text, max);
-        let (response, (streamed, grounds)) =
-            tokio::join!(self.chat(request, Some(sender)), checking);
-        let text = response?.text;
-        if !streamed.trim().is_empty() {
-            return Ok(streamed);
-        }
-        // an adapter that does not stream
-        let (mut open, mut answer) = (text, String::new());
-        while let Some(sentence) = take_sentence(&mut open) {
-            pass(&sentence, &grounds, &mut answer, self.events).await;
-        }
-        pass(&open, &grounds, &mut answer, self.events).await;
-        Ok(answer)
-    }
-
     /// A typed read command: its arguments are as typed; a name that is a little off is asked about.
     pub(super) async fn read_typed(&mut self, call: ToolCall) -> TurnResult {
         if self.agent.parts.tools.spec(&call.name).is_none() {
@@ -301,7 +223,7 @@ impl Session<'_> {
         let calls = self.placed(call);
         // typed commands work without a model, so none is waited for
         self.asked_in_words = false;
-        self.answer_from(calls).await
+        self.answer_from(calls, &[]).await
     }
 
     /// A name typed without its kind: the kind of the workload or other object of that name.
@@ -354,19 +276,25 @@ impl Session<'_> {
     }
 }
 
-async fn pass(
-    sentence: &str,
-    grounds: &Grounds,
-    answer: &mut String,
-    events: &mpsc::Sender<TurnEvent>,
-) {
-    let repeated = sentence.trim().len() > 12 && answer.contains(sentence.trim());
-    if sentence.trim().is_empty() || repeated || !grounds.hold(sentence) {
-        return;
+/// Whether evidence tells of something wrong with a workload.
+fn ails(evidence: &Evidence, target: &Target) -> bool {
+    let here = |namespace: Option<&str>| namespace == target.namespace.as_deref();
+    match evidence.tool.as_str() {
+        "problems" => evidence
+            .data
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|problem| problem["severity"] != "info" && here(problem["namespace"].as_str())),
+        "rollout_status" => {
+            let object = evidence.data["object"].as_str().unwrap_or_default();
+            let name = target.names.first().map_or("", String::as_str);
+            let namespace = target.namespace.as_deref().unwrap_or_default();
+            object.ends_with(&format!("/{namespace}/{name}"))
+                && evidence.data["health"] != "healthy"
+        }
+        _ => false,
     }
-    answer.push_str(sentence);
-    // nobody listening is fine: the whole answer is stored
-    drop(events.send(TurnEvent::Delta { text: sentence.to_owned() }).await);
 }
 
 /// A read tool whose names can only be those the question is about.

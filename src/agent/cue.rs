@@ -112,13 +112,8 @@ fn is_place(item: &Item) -> bool {
 pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
     let said = Said::of(items);
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
-    let named = !subject.workloads.is_empty();
     let logs = has(Sense::Logs) || said.any(LOGS);
     let events = has(Sense::Events);
-    if named && !logs && !events && (has(Sense::Why) || is_ailing(items, &said)) {
-        // a diagnosis is a bundle of evidence, not a chain of guesses
-        return vec!["problems", "rollout_status", "events", "pod_logs", "change_history"];
-    }
     let mut found = Vec::new();
     if logs {
         found.push("pod_logs");
@@ -134,6 +129,14 @@ pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
         found.push("resource_usage");
     }
     if found.is_empty() { by_subject(items, subject, &said) } else { found }
+}
+
+/// Whether a question asks what is wrong with a workload, or why.
+pub(super) fn is_diagnosis(items: &[Item], subject: &Subject) -> bool {
+    let said = Said::of(items);
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let names_a_system = has(Sense::Logs) || said.any(LOGS) || has(Sense::Events);
+    !subject.workloads.is_empty() && !names_a_system && (has(Sense::Why) || is_ailing(items, &said))
 }
 
 /// Trouble with something; "close to its limit" and the like are about usage.

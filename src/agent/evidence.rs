@@ -1,8 +1,8 @@
-//! Evidence made short for the model, answers without a model, and the check that an answer says only what was read.
+//! Evidence made short for the model, and the check that an answer says only what was read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Evidence, Lang};
+use crate::domain::Evidence;
 
 /// The evidence as text of at most `limit` characters: titles, the first rows or the last lines, and what was left out.
 pub(super) fn condensed(evidence: &[Evidence], limit: usize) -> String {
@@ -110,58 +110,6 @@ fn condense_rows(evidence: &Evidence, room: usize) -> String {
     text
 }
 
-/// An answer from the evidence alone, for when no model answers. Never empty.
-pub(super) fn template(evidence: &[Evidence], lang: Lang) -> String {
-    if evidence.is_empty() {
-        return super::reply::pick(lang, "没有查到任何数据。", "Nothing was found.");
-    }
-    let mut text = String::new();
-    for one in evidence {
-        let summary = match (&one.text, one.rows.len()) {
-            (Some(log), _) => last_lines(log, 3, lang),
-            (None, 0) => super::reply::pick(lang, "没有记录。", "No entries."),
-            (None, _) => first_rows(one, lang),
-        };
-        text.push_str(&format!("**{}**\n{summary}\n\n", one.title));
-    }
-    text.trim_end().to_owned()
-}
-
-fn last_lines(log: &str, count: usize, lang: Lang) -> String {
-    let lines: Vec<&str> = log.lines().filter(|l| !l.trim().is_empty()).collect();
-    if lines.is_empty() {
-        return super::reply::pick(lang, "没有记录。", "No entries.");
-    }
-    let shown: Vec<String> = lines[lines.len().saturating_sub(count)..]
-        .iter()
-        .map(|l| format!("    {}", l.chars().take(240).collect::<String>()))
-        .collect();
-    shown.join("\n")
-}
-
-fn first_rows(evidence: &Evidence, lang: Lang) -> String {
-    let rows: Vec<String> = evidence
-        .rows
-        .iter()
-        .take(5)
-        .map(|row| {
-            let cells = evidence.columns.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
-            let cells: Vec<String> =
-                cells.map(|(column, cell)| format!("{column} {cell}")).collect();
-            format!("- {}", cells.join(", "))
-        })
-        .collect();
-    let more = evidence.rows.len().saturating_sub(5);
-    let mut text = rows.join("\n");
-    if more > 0 {
-        text.push_str(&match lang {
-            Lang::Zh => format!("\n- 另有 {more} 条"),
-            Lang::En => format!("\n- and {more} more"),
-        });
-    }
-    text
-}
-
 /// Everything an answer may say: the words and numbers of the evidence and of the question.
 pub(super) struct Grounds {
     words: BTreeSet<String>,
@@ -175,6 +123,7 @@ impl Grounds {
         grounds.add(question);
         for one in evidence {
             grounds.add(&one.title);
+            one.summary.iter().for_each(|s| grounds.add(s));
             grounds.add(one.text.as_deref().unwrap_or_default());
             grounds.add(one.truncated.as_deref().unwrap_or_default());
             one.columns.iter().for_each(|c| grounds.add(c));
@@ -280,6 +229,7 @@ mod tests {
             rows: vec![vec!["ledger-api-7d9-x".into(), "12".into()]],
             text: None,
             data: serde_json::Value::Null,
+            summary: vec![],
             truncated: None,
         }
     }

@@ -474,3 +474,12 @@ pub(super) fn out_of_time(lang: Lang, seconds: u64) -> String {
         ),
     }
 }
+
+/// No call brought anything back.
+pub(super) fn nothing_read(lang: Lang) -> String {
+    pick(
+        lang,
+        "这次没有查到任何数据；请换个说法，或用 /help 看看能查什么。",
+        "nothing was read this time; say it in other words, or see /help for what can be read",
+    )
+}

@@ -6,6 +6,7 @@ use super::{
     cue::{self, Said},
     draft::Target,
     lexicon::Sense,
+    moment::Window,
     names::Names,
     number::Number,
     read,
@@ -29,6 +30,15 @@ pub(super) struct Subject {
     pub(super) namespaces: Vec<String>,
     /// Words where a workload should stand, with what they may have meant.
     pub(super) unknown: Vec<(String, Vec<String>)>,
+    /// The span of time said.
+    pub(super) window: Option<Window>,
+}
+
+impl Subject {
+    /// Whether a workload, another object or a place was said.
+    pub(super) fn is_somewhere(&self) -> bool {
+        !self.workloads.is_empty() || self.other.is_some() || !self.namespaces.is_empty()
+    }
 }
 
 /// Reads what a question is about; `focus` is what "it" means.
@@ -104,37 +114,40 @@ pub(super) fn calls(
         name: spec.name.clone(),
         arguments: Value::Object(arguments),
     };
+    let arguments = |about: About<'_>| arguments(spec, items, about, subject.window);
     let mut found: Vec<ToolCall> = Vec::new();
     for target in subject.workloads.iter().take(limit) {
         let name = target.names.first().map(String::as_str);
         let about = (name, target.namespace.as_deref(), target.kind.as_deref());
-        found.extend(arguments(spec, items, about).map(call));
+        found.extend(arguments(about).map(call));
     }
     if found.is_empty()
         && let Some((kind, name, namespace)) = &subject.other
     {
         let about = (Some(name.as_str()), namespace.as_deref(), Some(kind.as_str()));
-        found.extend(arguments(spec, items, about).map(call));
+        found.extend(arguments(about).map(call));
     }
     if found.is_empty() {
         for namespace in subject.namespaces.iter().take(limit) {
-            found.extend(
-                arguments(spec, items, (None, Some(namespace), cue::kind(items))).map(call),
-            );
+            found.extend(arguments((None, Some(namespace), cue::kind(items))).map(call));
         }
     }
     if found.is_empty() {
-        found.extend(arguments(spec, items, (None, None, cue::kind(items))).map(call));
+        found.extend(arguments((None, None, cue::kind(items))).map(call));
     }
     found.dedup();
     found
 }
 
+/// Name, namespace and kind of what a call is about.
+type About<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
 /// Arguments by the names of the schema's properties; `None` when a required one is not known.
 fn arguments(
     spec: &ToolSpec,
     items: &[Item],
-    (name, namespace, object_kind): (Option<&str>, Option<&str>, Option<&str>),
+    (name, namespace, object_kind): About<'_>,
+    window: Option<Window>,
 ) -> Option<Map<String, Value>> {
     let schema = spec.input_schema.get("properties")?.as_object()?;
     let words = Said::of(items);
@@ -169,13 +182,9 @@ fn arguments(
             found.insert(property.clone(), value);
         }
     }
-    if let Some(minutes) = minutes(items) {
-        for (property, value) in
-            [("minutes", minutes), ("since_minutes", minutes), ("sinceMinutes", minutes)]
-        {
-            if schema.contains_key(property) {
-                found.insert(property.to_owned(), json!(value));
-            }
+    for (property, value) in window.map(spans).into_iter().flatten() {
+        if schema.contains_key(property) {
+            found.insert(property.to_owned(), value);
         }
     }
     let required =
@@ -240,23 +249,23 @@ fn tail(items: &[Item]) -> Option<i64> {
     })
 }
 
-/// "the last 30 minutes", "最近 2 小时": in minutes.
-fn minutes(items: &[Item]) -> Option<i64> {
-    let item = items.iter().find(|i| i.what == What::Measure && !i.text.ends_with('%'))?;
-    let digits: String = item.text.chars().take_while(char::is_ascii_digit).collect();
-    let han: Vec<char> = item.text.chars().collect();
-    let number = digits.parse::<i64>().ok().or_else(|| super::number::han(&han).map(|(n, _)| n))?;
-    let unit = item.text.to_lowercase();
-    let unit = unit.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
-    if unit.starts_with('h') || unit.contains("小时") {
-        Some(number * 60)
-    } else if unit.starts_with('d') || unit.contains('天') {
-        Some(number * 60 * 24)
-    } else if unit.starts_with('m') && unit != "ms" || unit.contains('分') {
-        Some(number)
-    } else {
-        None
+/// The call of a tool with nothing but the span of time said.
+pub(super) fn when(spec: &ToolSpec, subject: &Subject) -> ToolCall {
+    let schema = spec.input_schema.get("properties");
+    let known = |key: &str| schema.is_some_and(|schema| schema.get(key).is_some());
+    let said = subject.window.map(spans).into_iter().flatten();
+    let arguments = said.filter(|(key, _)| known(key)).map(|(key, value)| (key.to_owned(), value));
+    ToolCall { name: spec.name.clone(), arguments: Value::Object(arguments.collect()) }
+}
+
+/// A span of time as arguments: what ends now in minutes, else by its ends (RFC 3339).
+fn spans(window: Window) -> Vec<(&'static str, Value)> {
+    if let Some(minutes) = window.last_minutes {
+        return vec![("since_minutes", json!(minutes))];
     }
+    let ends = [("since", window.since), ("until", window.until)];
+    let shown = |end: jiff::Timestamp| json!(end.display_with_offset(window.offset).to_string());
+    ends.into_iter().filter_map(|(key, end)| Some((key, shown(end?)))).collect()
 }
 
 /// The read tools there are, in the order of the registry.

@@ -23,6 +23,37 @@ use crate::{
     tool::{ToolContext, ToolError, ToolOutput},
 };
 
+/// Words of a message that only says about what else, where else or when else: "and in staging?", 那昨天呢.
+fn is_pointer(item: &Item) -> bool {
+    use Sense::{
+        And, Ask, AskEnd, But, Domain, Env, EnvWord, Filler, For, From, Happened, In, Namespace,
+        Of, On, Same,
+    };
+    item.name().is_some()
+        || matches!(item.what, What::Measure | What::Number(_))
+        || matches!(item.text.as_str(), "?" | "about" | "," | "，")
+        || item.sense().is_some_and(|sense| {
+            matches!(
+                sense,
+                And | Ask
+                    | AskEnd
+                    | But
+                    | Domain
+                    | Env(_)
+                    | EnvWord
+                    | Filler
+                    | For
+                    | From
+                    | Happened
+                    | In
+                    | Namespace
+                    | Of
+                    | On
+                    | Same
+            )
+        })
+}
+
 /// What one turn works with.
 pub(super) struct Session<'a> {
     pub(super) agent: &'a Agent,
@@ -198,34 +229,18 @@ impl<'a> Session<'a> {
             self.because("the last change again");
             return Some(self.propose(drafts, None).await);
         }
-        let bare = items.len() <= 7
-            && items.iter().any(|i| i.name().is_some() || matches!(i.sense(), Some(Sense::Env(_))))
-            && items.iter().all(|i| {
-                i.name().is_some()
-                    || matches!(
-                        i.sense(),
-                        Some(
-                            Sense::Env(_)
-                                | Sense::In
-                                | Sense::AskEnd
-                                | Sense::Filler
-                                | Sense::And
-                                | Sense::Ask
-                                | Sense::Domain
-                                | Sense::Namespace
-                                | Sense::EnvWord
-                                | Sense::Of
-                                | Sense::Same
-                                | Sense::But
-                        )
-                    )
-                    || matches!(i.text.as_str(), "?" | "about" | ",")
-            });
+        let timed = items.iter().any(|i| i.is(Sense::Happened) || i.what == What::Measure);
+        let placed =
+            items.iter().any(|i| i.name().is_some() || matches!(i.sense(), Some(Sense::Env(_))));
+        let bare = items.len() <= 9 && (placed || timed) && items.iter().all(is_pointer);
         if !bare || (*intent == Intent::Unclear) {
             return None;
         }
         if self.state.last_was_question {
             return self.ask_again(items, names).await;
+        }
+        if !placed {
+            return None;
         }
         let drafts = dialogue::again(items, names, &self.state)?;
         let lang = self.turn.lang;

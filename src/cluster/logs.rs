@@ -1,5 +1,7 @@
 //! Which lines of which container, as a request.
 
+use jiff::Timestamp;
+
 use super::{ClusterError, kinds, with_query};
 
 /// Bytes of one log that are read.
@@ -16,8 +18,8 @@ pub struct LogQuery {
     pub container: Option<String>,
     /// The container's run before the current one.
     pub previous: bool,
-    /// Only lines of the last so many seconds.
-    pub since_seconds: Option<u64>,
+    /// Only lines from this time on.
+    pub since: Option<Timestamp>,
     /// Only the last so many lines.
     pub tail: Option<u64>,
 }
@@ -34,7 +36,7 @@ impl LogQuery {
         let mut query: Vec<(&str, String)> = Vec::new();
         query.extend(self.container.clone().map(|container| ("container", container)));
         query.extend(self.previous.then(|| ("previous", "true".to_owned())));
-        query.extend(self.since_seconds.map(|seconds| ("sinceSeconds", seconds.to_string())));
+        query.extend(self.since.map(|since| ("sinceTime", since.to_string())));
         query.extend(self.tail.map(|lines| ("tailLines", lines.to_string())));
         query.push(("timestamps", "true".to_owned()));
         query.push(("limitBytes", MAX_LOG_BYTES.to_string()));

@@ -12,6 +12,9 @@ pub struct Evidence {
     pub tool: String,
     /// One line a person reads first, in the operator's language.
     pub title: String,
+    /// Sentences that say what matters in it, in the operator's language; answers are made of them.
+    #[serde(default)]
+    pub summary: Vec<String>,
     /// Which system was asked: `kubernetes`, `git`.
     pub source: String,
     /// What was asked of it, reproducible by hand: `GET /api/v1/pods?...`, `git log -- path`.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Tool, ToolContext, ToolError, ToolOutput,
-    read::{age, ambiguous, columns, evidence, say},
+    read::{Span, When, age, ambiguous, columns, evidence, say},
     target::arguments,
 };
 use crate::{
@@ -30,6 +30,8 @@ struct Arguments {
     namespace: Option<String>,
     kind: Option<String>,
     limit: Option<usize>,
+    #[serde(flatten)]
+    when: When,
 }
 
 /// Commits looked through at most.
@@ -60,14 +62,17 @@ impl Tool for ChangeHistory {
         };
         let repository = self.repository.clone();
         let asked = object.clone();
-        let read = tokio::task::spawn_blocking(move || steps(&repository, asked.as_ref(), limit));
+        let span = input.when.span(context)?;
+        let shown = span.shown.clone();
+        let read =
+            tokio::task::spawn_blocking(move || steps(&repository, asked.as_ref(), limit, &span));
         let steps = read
             .await
             .map_err(|error| {
                 ToolError::Fatal(anyhow::Error::new(error).context("reading git history"))
             })?
             .map_err(|error| ToolError::Fatal(error.context("reading git history")))?;
-        Ok(ToolOutput::Evidence(vec![shape(self.name(), context, object.as_ref(), steps)]))
+        Ok(ToolOutput::Evidence(vec![shape(self.name(), context, object.as_ref(), (steps, shown))]))
     }
 }
 
@@ -107,11 +112,13 @@ fn steps(
     repository: &Repository,
     object: Option<&ObjectRef>,
     limit: usize,
+    span: &Span,
 ) -> anyhow::Result<Vec<Step>> {
     let Some(head) = repository.head(MAIN)? else { return Ok(Vec::new()) };
     let Some(object) = object else {
-        let entries = repository.log(&head, &[], limit)?;
-        return Ok(entries.into_iter().map(|entry| Step { entry, what: Vec::new() }).collect());
+        let entries = repository.log(&head, &[], MAX_COMMITS)?;
+        let within = entries.into_iter().filter(|entry| span.holds(Some(entry.at))).take(limit);
+        return Ok(within.map(|entry| Step { entry, what: Vec::new() }).collect());
     };
     let mut found = Vec::new();
     // each commit's state before is the next one's state after
@@ -121,7 +128,7 @@ fn steps(
             Some(parent) => declared(repository, parent, object)?,
             None => None,
         };
-        if before != after {
+        if before != after && span.holds(Some(entry.at)) {
             let what = match (&before, &after) {
                 (Some(before), Some(after)) => fields(&diff::fields(before, after)),
                 (None, _) => vec!["+".to_owned()],
@@ -179,10 +186,11 @@ fn shape(
     tool: &str,
     context: &ToolContext,
     object: Option<&ObjectRef>,
-    steps: Vec<Step>,
+    (steps, span): (Vec<Step>, String),
 ) -> Evidence {
     let lang = context.lang;
     let name = object.map_or_else(|| say(lang, "仓库", "the repository"), ToString::to_string);
+    let name = name + &span;
     let title = match steps.first() {
         None => {
             say(lang, format!("{name} 没有改动记录"), format!("no changes of {name} are recorded"))
@@ -218,6 +226,16 @@ fn shape(
     );
     let mut data = Vec::new();
     for Step { entry, what } in &steps {
+        if found.summary.len() < 3 {
+            let (ago, fields) = (age(context.now, Some(entry.at)), what.join("; "));
+            let (author, subject) = (&entry.author, &entry.subject);
+            let fields = if fields.is_empty() { String::new() } else { format!(" [{fields}]") };
+            found.summary.push(say(
+                lang,
+                format!("{ago} 前，{author}：{subject}{fields}"),
+                format!("{ago} ago, {author}: {subject}{fields}"),
+            ));
+        }
         let change = entry.trailers.iter().find(|(key, _)| key == "Change-Id");
         let change = change.map_or("", |(_, id)| id.as_str());
         found.rows.push(vec![

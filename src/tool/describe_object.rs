@@ -135,7 +135,7 @@ fn describe(tool: &str, context: &ToolContext, object: &Value, query: String) ->
         .collect();
     flatten("status", Some(&Value::Object(status)), 0, &mut row);
     found.data = trimmed(object);
-    clip(&mut found, lang, MAX_ROWS + 30, 0);
+    clip(&mut found, lang, MAX_ROWS * 3, 0);
     found
 }
 
@@ -155,15 +155,22 @@ fn pairs(map: Option<&Value>) -> String {
     pairs.join(", ")
 }
 
-/// One row per leaf, three levels deep; what is deeper is one line of JSON.
+/// Levels shown as rows of their own.
+const DEPTH: usize = 9;
+
+/// One row per leaf; what is deeper is one line of JSON.
 fn flatten(path: &str, value: Option<&Value>, depth: usize, row: &mut impl FnMut(&str, String)) {
     match value {
-        Some(Value::Object(map)) if depth < 4 && !map.is_empty() => {
+        Some(Value::Object(map)) if depth < DEPTH && !map.is_empty() => {
             for (key, value) in map {
+                // an item of a list is called by its name already
+                if key == "name" && path.ends_with(&format!("[{}]", plain(value))) {
+                    continue;
+                }
                 flatten(&format!("{path}.{key}"), Some(value), depth + 1, row);
             }
         }
-        Some(Value::Array(items)) if depth < 4 && items.iter().any(Value::is_object) => {
+        Some(Value::Array(items)) if depth < DEPTH && items.iter().any(Value::is_object) => {
             for (index, item) in items.iter().enumerate() {
                 let name = item.get("name").and_then(Value::as_str);
                 let place = name.map_or_else(|| index.to_string(), str::to_owned);

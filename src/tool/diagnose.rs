@@ -47,6 +47,35 @@ pub(super) struct Problem {
     pub(super) count: usize,
 }
 
+impl Problem {
+    /// Kind, namespace and name.
+    pub(super) fn object(&self) -> String {
+        match self.namespace.as_str() {
+            "" => format!("{} {}", self.kind, self.name),
+            namespace => format!("{} {namespace}/{}", self.kind, self.name),
+        }
+    }
+
+    /// The reason and how many objects show it.
+    pub(super) fn what(&self) -> String {
+        let times = if self.count > 1 { format!(" ×{}", self.count) } else { String::new() };
+        format!("{}{times}", self.reason)
+    }
+
+    /// All of it for people to read.
+    pub(super) fn sentence(&self, lang: Lang) -> String {
+        let detail = match self.detail.trim() {
+            "" => String::new(),
+            detail => super::read::say(lang, format!("（{detail}）"), format!(" ({detail})")),
+        };
+        super::read::say(
+            lang,
+            format!("{}：{}，{}{detail}。{}", self.object(), self.what(), self.cause, self.advice),
+            format!("{}: {}, {}{detail}. {}", self.object(), self.what(), self.cause, self.advice),
+        )
+    }
+}
+
 /// Text in the operator's language, and the time it is about.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Teller {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Tool, ToolContext, ToolError, ToolOutput,
-    read::{MAX_ROWS, age, clip, columns, evidence, failed, number, say, text, time},
+    read::{MAX_ROWS, When, age, clip, columns, evidence, failed, number, say, text, time},
     target::arguments,
 };
 use crate::cluster::mask_line;
@@ -29,7 +29,8 @@ struct Arguments {
     name: Option<String>,
     #[serde(default)]
     warnings_only: bool,
-    since_minutes: Option<i64>,
+    #[serde(flatten)]
+    when: When,
 }
 
 #[async_trait]
@@ -58,12 +59,11 @@ impl Tool for Events {
         if input.warnings_only {
             items.retain(|event| text(event, "/type") == "Warning");
         }
-        if let Some(minutes) = input.since_minutes {
-            let from = context.now.as_second() - minutes * 60;
-            items.retain(|event| last_seen(event).is_none_or(|seen| seen.as_second() >= from));
-        }
+        let span = input.when.span(context)?;
+        items.retain(|event| span.holds(last_seen(event)));
         let place = input.name.or(input.namespace);
-        let place = place.unwrap_or_else(|| say(context.lang, "整个集群", "the whole cluster"));
+        let place = place.unwrap_or_else(|| say(context.lang, "整个集群", "the whole cluster"))
+            + &span.shown;
         Ok(ToolOutput::Evidence(vec![table(self.name(), context, &place, &items, query)]))
     }
 }
@@ -134,6 +134,21 @@ pub(super) fn table(
             ("消息", "Message"),
         ],
     );
+    let telling = groups.iter().filter(|((normal, ..), _)| !normal).take(3);
+    let telling: Vec<_> =
+        if warnings > 0 { telling.collect() } else { groups.iter().take(1).collect() };
+    let sentence = |((_, reason, kind, name, message), (count, seen)): &&(
+        Repeated<'_>,
+        (u64, Option<Timestamp>),
+    )| {
+        let (ago, message) = (age(context.now, *seen), mask_line(message));
+        say(
+            lang,
+            format!("{kind}/{name} {reason}：{message}（{count} 次，最近在 {ago} 前）"),
+            format!("{kind}/{name} {reason}: {message} ({count} times, last {ago} ago)"),
+        )
+    };
+    found.summary = telling.iter().map(sentence).collect();
     for ((normal, reason, kind, name, message), (count, seen)) in groups {
         found.rows.push(vec![
             age(context.now, seen),

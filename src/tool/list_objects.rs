@@ -9,7 +9,10 @@ use super::{
     read::{MAX_ROWS, clip, evidence, failed, say},
     target::arguments,
 };
-use crate::cluster::{Cluster, Selection};
+use crate::{
+    cluster::{Cluster, Selection},
+    domain::Lang,
+};
 
 /// Lists objects.
 pub(super) struct ListObjects {
@@ -62,7 +65,26 @@ impl Tool for ListObjects {
         found.data = json!({ "kind": kind.kind, "count": total });
         found.columns = table.columns;
         found.rows = table.rows;
+        found.summary.extend(names(lang, &found.rows, kind.namespaced, input.namespace.is_none()));
         clip(&mut found, lang, MAX_ROWS, table.more);
         Ok(ToolOutput::Evidence(vec![found]))
     }
+}
+
+/// Names told in the sentence.
+const NAMED: usize = 15;
+
+/// The names, with their namespaces where several are listed.
+fn names(lang: Lang, rows: &[Vec<String>], namespaced: bool, everywhere: bool) -> Option<String> {
+    let name = |row: &Vec<String>| match (namespaced, everywhere, row.as_slice()) {
+        (true, true, [namespace, name, ..]) => format!("{namespace}/{name}"),
+        (true, false, [_, name, ..]) | (false, _, [name, ..]) => name.clone(),
+        _ => String::new(),
+    };
+    let mut told: Vec<String> = rows.iter().take(NAMED).map(name).collect();
+    let more = rows.len().saturating_sub(NAMED);
+    if more > 0 {
+        told.push(say(lang, format!("另有 {more} 个"), format!("and {more} more")));
+    }
+    (!told.is_empty()).then(|| told.join(&say(lang, "、", ", ")))
 }

@@ -2,17 +2,18 @@
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     Tool, ToolContext, ToolError, ToolOutput,
-    read::{ambiguous, evidence, failed, list, pods_of, say, text, workloads},
+    read::{Span, When, ambiguous, evidence, failed, list, pods_of, say, text, workloads},
     target::arguments,
 };
 use crate::{
     cluster::{Cluster, ClusterError, LogQuery, Selection, View},
-    domain::Evidence,
+    domain::{Evidence, Lang},
 };
 
 /// Reads logs.
@@ -28,7 +29,8 @@ struct Arguments {
     container: Option<String>,
     #[serde(default)]
     previous: bool,
-    since_minutes: Option<u64>,
+    #[serde(flatten)]
+    when: When,
     grep: Option<String>,
     tail: Option<usize>,
 }
@@ -41,6 +43,8 @@ const TAIL: (usize, usize) = (100, 500);
 const SEARCHED: u64 = 5_000;
 /// Bytes of text shown.
 const MAX_TEXT: usize = 32 * 1024;
+/// Characters of a line told in the summary.
+const SHOWN: usize = 240;
 /// Containers read at once.
 const CONCURRENCY: usize = 5;
 /// Words of lines that tell of something wrong.
@@ -58,7 +62,8 @@ impl Tool for PodLogs {
         let fail = |error: ClusterError| failed(lang, error);
         let view = self.cluster.as_actor(&context.actor).map_err(fail)?;
         let (name, pods) = pods(&view, context, &input).await?;
-        let wanted = queries(&pods, &input);
+        let span = input.when.span(context)?;
+        let wanted = queries(&pods, &input, &span);
         if wanted.is_empty() {
             return Err(ToolError::Respond(say(
                 lang,
@@ -76,7 +81,10 @@ impl Tool for PodLogs {
         let mut failures = Vec::new();
         for (query, log) in wanted.iter().zip(logs) {
             match log {
-                Ok(log) => lines.extend(log.into_iter().map(|line| (source(query), line))),
+                Ok(log) => {
+                    let within = log.into_iter().filter(|line| span.holds(time_of(line)));
+                    lines.extend(within.map(|line| (source(query), line)));
+                }
                 Err(error) => failures.push(error),
             }
         }
@@ -88,6 +96,7 @@ impl Tool for PodLogs {
         // each line begins with its time
         lines.sort_by(|a, b| a.1.cmp(&b.1));
         let found = evidence(self.name(), context, String::new(), query);
+        let name = name + &span.shown;
         Ok(ToolOutput::Evidence(vec![shape(found, context, &name, lines, &input)]))
     }
 }
@@ -144,9 +153,10 @@ async fn pods(
 }
 
 /// One query per container: the named one, or all of the pod's own.
-fn queries(pods: &[Value], input: &Arguments) -> Vec<LogQuery> {
+fn queries(pods: &[Value], input: &Arguments, span: &Span) -> Vec<LogQuery> {
     let mut found = Vec::new();
-    let searched = input.grep.is_some();
+    // the API cannot end a span: the lines after it are read too and left out
+    let searched = input.grep.is_some() || span.until.is_some();
     let tail = input.tail.unwrap_or(TAIL.0).clamp(1, TAIL.1) as u64;
     for pod in pods {
         for container in list(pod, "/spec/containers") {
@@ -160,7 +170,7 @@ fn queries(pods: &[Value], input: &Arguments) -> Vec<LogQuery> {
                 container: Some(name.to_owned()),
                 // of a container that is down, the kubelet gives the run that ended
                 previous: input.previous,
-                since_seconds: input.since_minutes.map(|minutes| minutes * 60),
+                since: span.since,
                 tail: Some(if searched { SEARCHED } else { tail }),
             });
         }
@@ -176,6 +186,11 @@ async fn read(view: &View, query: &LogQuery) -> Result<Vec<String>, ClusterError
         }
         other => other,
     }
+}
+
+/// When a line was written: each begins with its time.
+fn time_of(line: &str) -> Option<Timestamp> {
+    line.split(' ').next()?.parse().ok()
 }
 
 fn source(query: &LogQuery) -> String {
@@ -232,9 +247,41 @@ fn shape(
             format!("the last {count} of {matching} lines"),
         ));
     }
+    found.summary = telling(lang, &lines);
     found.data = json!({ "lines": matching, "read": read, "errors": errors, "sources": sources });
     found.text = Some(shown.join("\n"));
     found
+}
+
+/// The latest lines that tell of errors, one of a kind; without any, the last line.
+fn telling(lang: Lang, lines: &[(String, String)]) -> Vec<String> {
+    let mut kinds: Vec<(String, &str, usize)> = Vec::new();
+    for (_, line) in lines.iter().rev().filter(|(_, line)| tells_error(line)) {
+        let pattern: String =
+            line.chars().skip_while(|c| *c != ' ').filter(|c| !c.is_ascii_digit()).collect();
+        match kinds.iter_mut().find(|(known, ..)| *known == pattern) {
+            Some((.., count)) => *count += 1,
+            None => kinds.push((pattern, line, 1)),
+        }
+    }
+    kinds.truncate(3);
+    let short = |line: &str| line.chars().take(SHOWN).collect::<String>();
+    if kinds.is_empty() {
+        let last = lines.last().map(|(_, line)| short(line));
+        return last
+            .map(|line| say(lang, format!("最后一行：{line}"), format!("Last line: {line}")))
+            .into_iter()
+            .collect();
+    }
+    let told = |(_, line, count): &(String, &str, usize)| match count {
+        1 => short(line),
+        _ => say(
+            lang,
+            format!("{}（{count} 次）", short(line)),
+            format!("{} ({count} times)", short(line)),
+        ),
+    };
+    kinds.iter().map(told).collect()
 }
 
 fn tells_error(line: &str) -> bool {
@@ -256,7 +303,7 @@ mod tests {
         });
         let input: Arguments =
             serde_json::from_value(json!({"workload": "p", "tail": 5, "previous": true})).unwrap();
-        let found = queries(std::slice::from_ref(&pod), &input);
+        let found = queries(std::slice::from_ref(&pod), &input, &Span::default());
         assert_eq!(found.len(), 2);
         assert_eq!(
             found[0].shown(),
@@ -264,6 +311,6 @@ mod tests {
         );
         let only: Arguments =
             serde_json::from_value(json!({"workload": "p", "container": "side"})).unwrap();
-        assert_eq!(queries(&[pod], &only).len(), 1);
+        assert_eq!(queries(&[pod], &only, &Span::default()).len(), 1);
     }
 }

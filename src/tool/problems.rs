@@ -41,6 +41,8 @@ const KINDS: [&str; 11] = [
     "horizontalpodautoscalers.autoscaling",
     "services",
 ];
+/// Problems told in sentences.
+const SUMMED_UP: usize = 3;
 /// Lists in flight at once.
 const CONCURRENCY: usize = 6;
 
@@ -164,6 +166,8 @@ fn table(mut found: Evidence, lang: Lang, problems: &[Problem]) -> Evidence {
         ],
     );
     found.rows = problems.iter().map(|problem| row(lang, problem)).collect();
+    let real = problems.iter().filter(|p| p.severity > Severity::Info);
+    found.summary = real.take(SUMMED_UP).map(|problem| problem.sentence(lang)).collect();
     found.data =
         serde_json::to_value(&problems[..problems.len().min(MAX_ROWS)]).unwrap_or_default();
     clip(&mut found, lang, MAX_ROWS, 0);
@@ -176,15 +180,10 @@ fn row(lang: Lang, problem: &Problem) -> Vec<String> {
         Severity::Warning => say(lang, "警告", "warning"),
         Severity::Info => say(lang, "提示", "note"),
     };
-    let place = match problem.namespace.as_str() {
-        "" => problem.name.clone(),
-        namespace => format!("{namespace}/{}", problem.name),
-    };
-    let times = if problem.count > 1 { format!(" ×{}", problem.count) } else { String::new() };
     vec![
         severity,
-        format!("{} {place}", problem.kind),
-        format!("{}{times}", problem.reason),
+        problem.object(),
+        problem.what(),
         problem.cause.clone(),
         problem.detail.trim().to_owned(),
         problem.advice.clone(),

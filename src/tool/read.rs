@@ -1,6 +1,7 @@
 //! What the read tools share: the caller's view of the cluster, naming what is asked about, and shaping evidence.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ToolContext, ToolError};
@@ -49,6 +50,7 @@ pub(super) fn evidence(
         id: String::new(),
         tool: tool.to_owned(),
         title,
+        summary: Vec::new(),
         source: "kubernetes".to_owned(),
         query,
         time: vec![context.now],
@@ -111,6 +113,90 @@ pub(super) fn age(now: Timestamp, then: Option<Timestamp>) -> String {
         120..7_200 => format!("{}m", seconds / 60),
         7_200..172_800 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// The arguments that say when.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct When {
+    since_minutes: Option<i64>,
+    since: Option<String>,
+    until: Option<String>,
+}
+
+/// The span of time a tool reads.
+#[derive(Debug, Default)]
+pub(super) struct Span {
+    /// Not before.
+    pub(super) since: Option<Timestamp>,
+    /// Not after.
+    pub(super) until: Option<Timestamp>,
+    /// For titles: empty when everything is read.
+    pub(super) shown: String,
+}
+
+impl When {
+    /// The span that is meant.
+    ///
+    /// # Errors
+    /// When a time is not one, or the span ends before it begins.
+    pub(super) fn span(&self, context: &ToolContext) -> Result<Span, ToolError> {
+        let lang = context.lang;
+        let parse = |text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => text.parse::<Timestamp>().map(Some).map_err(|_| {
+                ToolError::Respond(say(
+                    lang,
+                    format!("“{text}”不是时间；请写成 2026-03-09T21:30:00+08:00 这样"),
+                    format!("'{text}' is not a time; write it like 2026-03-09T21:30:00+08:00"),
+                ))
+            }),
+        };
+        let (mut since, until) = (parse(&self.since)?, parse(&self.until)?);
+        if let Some(minutes) = self.since_minutes {
+            let from = context.now.checked_sub(SignedDuration::from_mins(minutes)).ok();
+            since = since.max(from);
+        }
+        if let (Some(from), Some(to)) = (since, until)
+            && from > to
+        {
+            return Err(ToolError::Respond(say(
+                lang,
+                "时间段的开始晚于结束，请换一个时间段",
+                "the span of time ends before it begins; say another one",
+            )));
+        }
+        Ok(Span { since, until, shown: self.shown(lang) })
+    }
+
+    fn shown(&self, lang: Lang) -> String {
+        let short =
+            |text: &str| text.replacen('T', " ", 1).replace(":00+", " +").replace(":00-", " -");
+        let (since, until) = (self.since.as_deref().map(short), self.until.as_deref().map(short));
+        match (self.since_minutes, since, until) {
+            (Some(minutes), ..) => {
+                say(lang, format!("，最近 {minutes} 分钟"), format!(", last {minutes} minutes"))
+            }
+            (None, Some(since), Some(until)) => {
+                say(lang, format!("，{since} 至 {until}"), format!(", {since} to {until}"))
+            }
+            (None, Some(since), None) => {
+                say(lang, format!("，{since} 起"), format!(", since {since}"))
+            }
+            (None, None, Some(until)) => {
+                say(lang, format!("，{until} 之前"), format!(", until {until}"))
+            }
+            (None, None, None) => String::new(),
+        }
+    }
+}
+
+impl Span {
+    /// Whether something that happened then is within; what has no time is.
+    pub(super) fn holds(&self, at: Option<Timestamp>) -> bool {
+        at.is_none_or(|at| {
+            self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at <= until)
+        })
     }
 }
 

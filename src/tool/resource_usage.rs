@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, ClusterError, Selection, UsageOf, View},
-    domain::Evidence,
+    domain::{Evidence, Lang},
 };
 
 /// Reads resource usage.
@@ -248,6 +248,7 @@ fn table(
         ("内存上限", "Memory limits")
     });
     found.columns = columns(lang, &names);
+    found.summary = highest(lang, sort, &rows);
     let mut data = Vec::new();
     for (name, row) in &rows {
         let mut cells = vec![name.clone()];
@@ -285,6 +286,60 @@ fn table(
         });
     }
     found
+}
+
+/// The three that use most, and all of them together.
+fn highest(lang: Lang, sort: Sort, rows: &[(String, Row)]) -> Vec<String> {
+    let told = |(name, row): &(String, Row)| {
+        let (cpu, memory) =
+            (told(lang, row.cpu, quantity::cores), told(lang, row.memory, quantity::bytes));
+        let (cpu, memory) =
+            (format!("CPU {cpu}"), format!("{} {memory}", say(lang, "内存", "memory")));
+        let both = if sort == Sort::Memory { [memory, cpu] } else { [cpu, memory] };
+        format!("{name}{}{}", say(lang, "：", ": "), both.join(&say(lang, "，", ", ")))
+    };
+    let mut found: Vec<String> = rows.iter().take(3).map(told).collect();
+    if rows.len() > 1 {
+        let sum =
+            |of: fn(&Row) -> Figures| rows.iter().filter_map(|(_, row)| of(row).used).sum::<f64>();
+        let (cpu, memory) = (quantity::cores(sum(|r| r.cpu)), quantity::bytes(sum(|r| r.memory)));
+        found.push(say(
+            lang,
+            format!("合计用了 CPU {cpu}、内存 {memory}。"),
+            format!("In all: CPU {cpu} and memory {memory} used."),
+        ));
+    }
+    found
+}
+
+/// What is used, and of how much.
+fn told(lang: Lang, figures: Figures, write: fn(f64) -> String) -> String {
+    let used = figures.used.map_or_else(|| say(lang, "未知", "unknown"), write);
+    let share = |top: f64| figures.used.map_or(0.0, |used| used / top * 100.0);
+    match (
+        figures.capacity.filter(|c| *c > 0.0),
+        figures.limits.filter(|l| *l > 0.0),
+        figures.requests,
+    ) {
+        (Some(top), ..) => say(
+            lang,
+            format!("{used}（可分配 {} 的 {:.0}%）", write(top), share(top)),
+            format!("{used} ({:.0}% of {} allocatable)", share(top), write(top)),
+        ),
+        (None, Some(top), _) => say(
+            lang,
+            format!("{used}（上限 {} 的 {:.0}%）", write(top), share(top)),
+            format!("{used} ({:.0}% of its limit {})", share(top), write(top)),
+        ),
+        (None, None, Some(wanted)) => say(
+            lang,
+            format!("{used}（请求 {}，没有上限）", write(wanted)),
+            format!("{used} (requests {}, no limit)", write(wanted)),
+        ),
+        (None, None, None) => {
+            say(lang, format!("{used}（没有请求和上限）"), format!("{used} (no request, no limit)"))
+        }
+    }
 }
 
 #[cfg(test)]

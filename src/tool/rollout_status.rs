@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, ClusterError, Selection, View},
-    domain::{Evidence, Health, ObjectRef},
+    domain::{Evidence, Health, Lang, ObjectRef},
     reconcile,
 };
 
@@ -119,14 +119,17 @@ fn summary(tool: &str, context: &ToolContext, workload: &ObjectRef, world: &Worl
         Health::Unknown => say(lang, "未知", "unknown"),
     };
     let name = &workload.name;
+    let place = workload.namespace.as_ref().map_or_else(String::new, |namespace| {
+        say(lang, format!("（{namespace}）"), format!(" ({namespace})"))
+    });
     let why_shown = if why.is_empty() { String::new() } else { format!(": {why}") };
     let title = if workload.kind == "CronJob" {
         format!("{workload}: {}", text(object, "/spec/schedule"))
     } else {
         say(
             lang,
-            format!("{name}：{state}，{ready}/{desired} 个副本就绪{why_shown}"),
-            format!("{name}: {state}, {ready} of {desired} replicas ready{why_shown}"),
+            format!("{name}{place}：{state}，{ready}/{desired} 个副本就绪{why_shown}"),
+            format!("{name}{place}: {state}, {ready} of {desired} replicas ready{why_shown}"),
         )
     };
     let query = format!("kubectl rollout status / GET {workload}");
@@ -162,7 +165,10 @@ fn summary(tool: &str, context: &ToolContext, workload: &ObjectRef, world: &Worl
             .join(" ");
         row("状况", "condition", line.trim().to_owned());
     }
+    found.summary.push(in_short(lang, object, template, &world.pods));
     let problems = diagnose(world, Teller { lang, now: context.now });
+    let causes = problems.iter().filter(|p| health != Health::Healthy && p.name == *name);
+    found.summary.extend(causes.map(|problem| problem.sentence(lang)));
     for problem in problems.iter().filter(|p| p.name == *name) {
         row("原因", "cause", format!("{} ({})", problem.cause, problem.detail));
         row("建议", "advice", problem.advice.clone());
@@ -172,6 +178,32 @@ fn summary(tool: &str, context: &ToolContext, workload: &ObjectRef, world: &Worl
         "ready": ready, "available": available, "problems": problems,
     });
     found
+}
+
+/// Images and restarts.
+fn in_short(lang: Lang, object: &Value, template: &str, pods: &[Value]) -> String {
+    let images: Vec<&str> = list(object, &format!("{template}/spec/containers"))
+        .iter()
+        .map(|container| text(container, "/image"))
+        .collect();
+    let images = images.join(", ");
+    let restarts: u64 = pods.iter().map(restarts).sum();
+    match restarts {
+        0 => say(
+            lang,
+            format!("镜像 {images}，没有重启过。"),
+            format!("Image {images}, no restarts."),
+        ),
+        _ => say(
+            lang,
+            format!("镜像 {images}，现有 pod 共重启 {restarts} 次。"),
+            format!("Image {images}, {restarts} restarts of its present pods."),
+        ),
+    }
+}
+
+fn restarts(pod: &Value) -> u64 {
+    list(pod, "/status/containerStatuses").iter().filter_map(|s| number(s, "/restartCount")).sum()
 }
 
 fn pod_table(tool: &str, context: &ToolContext, workload: &ObjectRef, pods: &[Value]) -> Evidence {
@@ -198,12 +230,11 @@ fn pod_table(tool: &str, context: &ToolContext, workload: &ObjectRef, pods: &[Va
         let waiting =
             statuses.iter().map(|s| text(s, "/state/waiting/reason")).find(|r| !r.is_empty());
         let ready = statuses.iter().filter(|s| s["ready"] == Value::Bool(true)).count();
-        let restarts: u64 = statuses.iter().filter_map(|s| number(s, "/restartCount")).sum();
         found.rows.push(vec![
             text(pod, "/metadata/name").to_owned(),
             waiting.unwrap_or_else(|| text(pod, "/status/phase")).to_owned(),
             format!("{ready}/{}", list(pod, "/spec/containers").len()),
-            restarts.to_string(),
+            restarts(pod).to_string(),
             text(pod, "/spec/nodeName").to_owned(),
             age(context.now, time(pod, "/metadata/creationTimestamp")),
         ]);

@@ -100,9 +100,11 @@ async fn questions_never_show_a_change_tool_to_the_model() {
 async fn ungrounded_sentences_are_left_out_of_the_answer_and_of_the_stream() {
     let said = "3 of 3 are ready. It restarted 99 times. The pod p-1 has 7 restarts. kyc-worker-x2 is down.";
     let (mut talk, _) = talk(Script::default().text(said));
-    let outcome = talk.say("is ledger-api healthy?").await;
+    let outcome = talk.say("show me the logs of ledger-api").await;
     let answer = text(&outcome);
-    assert_eq!(answer, "3 of 3 are ready. The pod p-1 has 7 restarts.");
+    let (lead, words) = answer.split_once("\n\n").unwrap();
+    assert!(lead.starts_with("pod_logs: 3 of 3 ready"), "{lead}");
+    assert_eq!(words, "3 of 3 are ready. The pod p-1 has 7 restarts.");
     let streamed: String = talk
         .events
         .iter()
