@@ -1,5 +1,6 @@
 //! The wiring: builds every part from the configuration, runs them, and stops them in order.
 
+pub mod folder;
 mod prepare;
 mod sample;
 pub mod tokens;
@@ -89,12 +90,15 @@ impl App {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         install_tls();
-        let lock = lock(&config.data)?;
+        let lock = folder::lock(&config.data)?;
         let scenario = scenario(&config)?;
         let sandbox = match &scenario {
             Some(_) => Some(Arc::new(start_sandbox(&config).await?)),
             None => None,
         };
+        if let Some(sandbox) = &sandbox {
+            folder::write_kubeconfig(&config.data, &sandbox.kubeconfig())?;
+        }
         let (client_config, cluster_name) = client_config(&config, sandbox.as_deref()).await?;
         let operators = operators(&config, scenario.as_ref());
         let names: Vec<String> = operators.iter().map(|operator| operator.name.clone()).collect();
@@ -202,6 +206,12 @@ impl App {
     #[must_use]
     pub fn chatops(&self) -> &Arc<ChatOps> {
         &self.chatops
+    }
+
+    /// The kubeconfig of the sandbox's admin, when the cluster is one.
+    #[must_use]
+    pub fn kubeconfig(&self) -> Option<PathBuf> {
+        self.sandbox.as_ref().map(|_| folder::kubeconfig(self.data()))
     }
 
     /// The sandbox, when the cluster is one.
@@ -380,22 +390,6 @@ pub async fn kubeconfig(options: &KubeconfigOptions) -> anyhow::Result<kube::Con
 /// One crypto provider for the whole program; a second call changes nothing.
 fn install_tls() {
     drop(rustls::crypto::ring::default_provider().install_default());
-}
-
-/// Two programs on one data folder would undo each other's steps.
-fn lock(data: &Path) -> anyhow::Result<std::fs::File> {
-    std::fs::create_dir_all(data)
-        .with_context(|| format!("making the data folder {}", data.display()))?;
-    let path = data.join("lock");
-    let file =
-        std::fs::File::create(&path).with_context(|| format!("opening {}", path.display()))?;
-    file.try_lock().map_err(|error| {
-        anyhow::anyhow!(
-            "another kubemate uses {} ({error}); stop it or choose another folder with --data",
-            data.display()
-        )
-    })?;
-    Ok(file)
 }
 
 /// The scenario of the sandbox; `None` when the cluster is a real one.

@@ -68,6 +68,8 @@ pub struct ChatOps {
     parts: ChatOpsParts,
     rooms: Mutex<HashMap<ThreadId, Arc<Room>>>,
     turns: TaskTracker,
+    /// When this process began to take messages.
+    started: Timestamp,
     permits: tokio::sync::Semaphore,
     cancel: CancellationToken,
 }
@@ -124,6 +126,7 @@ impl ChatOps {
             parts,
             rooms: Mutex::default(),
             turns: TaskTracker::new(),
+            started: Timestamp::now(),
             permits,
             cancel,
         })

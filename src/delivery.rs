@@ -196,8 +196,8 @@ impl Delivery {
         Ok(done.context("waiting for git")??)
     }
 
-    /// Stores the next state of a change with its audit entry and tells everybody. The entry is written first and once per
-    /// person and action: after a kill in between, the step is done again without a second entry.
+    /// Stores the next state of a change together with its audit entry, and tells everybody. There is one entry per person and
+    /// action: a step that is done again after a kill is the same step.
     async fn step(
         &self,
         mut change: Change,
@@ -208,19 +208,16 @@ impl Delivery {
         change.updated = Timestamp::now();
         let filter = AuditFilter { change: Some(change.id.clone()), limit: 0 };
         let known = self.store.audit(&filter).await?;
-        if !known.iter().any(|entry| entry.action == action && entry.actor == actor) {
-            self.store
-                .record(AuditEntry {
-                    at: change.updated,
-                    actor: actor.to_owned(),
-                    action: action.to_owned(),
-                    thread: Some(change.thread.clone()),
-                    change: Some(change.id.clone()),
-                    detail,
-                })
-                .await?;
-        }
-        let stored = self.store.put_change(change).await?;
+        let is_new = !known.iter().any(|entry| entry.action == action && entry.actor == actor);
+        let entry = is_new.then(|| AuditEntry {
+            at: change.updated,
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            thread: Some(change.thread.clone()),
+            change: Some(change.id.clone()),
+            detail,
+        });
+        let stored = self.store.put_change(change, entry).await?;
         // nobody listening is fine: what matters is stored
         drop(self.events.send(ChangeEvent::Stored(Box::new(stored.clone()))));
         Ok(stored)

@@ -29,8 +29,13 @@ pub trait ThreadStore: Send + Sync {
 /// Change records.
 #[async_trait]
 pub trait ChangeStore: Send + Sync {
-    /// Stores a change whose `version` is the one last read (0 for a new one); returns it with the next version.
-    async fn put_change(&self, change: Change) -> Result<Change, StoreError>;
+    /// Stores a change whose `version` is the one last read (0 for a new one), together with the audit entry of what was done
+    /// to it: both or neither. Returns it with the next version.
+    async fn put_change(
+        &self,
+        change: Change,
+        entry: Option<AuditEntry>,
+    ) -> Result<Change, StoreError>;
     /// One change.
     async fn change(&self, id: &ChangeId) -> Result<Option<Change>, StoreError>;
     /// Newest first.

@@ -13,10 +13,7 @@ const TOLD: usize = 8;
 pub(super) fn lead(evidence: &[Evidence], items: &[Item], lang: Lang) -> String {
     let mut parts: Vec<String> = Vec::new();
     for (at, one) in evidence.iter().enumerate() {
-        // tables that only detail what the same call told before
-        let detail = one.summary.is_empty()
-            && evidence[..at].iter().any(|e| e.tool == one.tool && !e.summary.is_empty());
-        if detail {
+        if is_detail(one, &evidence[..at], items) {
             continue;
         }
         let mut part = one.title.clone();
@@ -28,6 +25,18 @@ pub(super) fn lead(evidence: &[Evidence], items: &[Item], lang: Lang) -> String 
         }
     }
     parts.join("\n\n")
+}
+
+/// A table that only details what the same call told before.
+fn is_detail(one: &Evidence, before: &[Evidence], items: &[Item]) -> bool {
+    match one.tool.as_str() {
+        "rollout_status" => one.summary.is_empty() && before.iter().any(|e| e.tool == one.tool),
+        // events of a described object, when one of its fields was asked for or nothing odd happened
+        "describe_object" if !one.summary.is_empty() => {
+            asked(items).next().is_some() || one.data["warnings"] == 0
+        }
+        _ => false,
+    }
 }
 
 /// Whether the evidence tells of something that is worth explaining.
@@ -85,25 +94,36 @@ const FIELDS: [(&str, &str); 16] = [
 const USUAL: [&str; 7] =
     [".replicas", ".image", ".limits.", ".requests.", ".schedule", "port", "host"];
 
-/// The rows a question asks for.
-fn fields(rows: &[Vec<String>], items: &[Item]) -> Vec<String> {
+/// The fields a question asks for.
+fn asked(items: &[Item]) -> impl Iterator<Item = &'static str> {
     let text: String = items.iter().map(|i| format!(" {} ", i.text.to_lowercase())).collect();
-    let said = |word: &str| {
+    let said = move |word: &str| {
         let latin = word.is_ascii();
         text.contains(&if latin { format!(" {word} ") } else { word.to_owned() })
     };
+    FIELDS.iter().filter(move |(words, _)| words.split('|').any(&said)).map(|(_, field)| *field)
+}
+
+/// A row as `field: value`, less what all fields of a pod's template begin with.
+fn short(row: &[String]) -> String {
+    let row = row.join(": ");
+    let parts = ["spec.jobTemplate.spec.template.spec.", "spec.template.spec.", "spec."];
+    parts.iter().find_map(|part| row.strip_prefix(part)).unwrap_or(&row).to_owned()
+}
+
+/// The rows a question asks for.
+fn fields(rows: &[Vec<String>], items: &[Item]) -> Vec<String> {
     let keys: Vec<String> = items
         .iter()
         .filter(|i| i.what == What::Unknown && values::is_env_key(&i.text))
         .map(|i| format!("[{}]", i.text.to_lowercase()))
         .collect();
-    let asked: Vec<&str> =
-        FIELDS.iter().filter(|(words, _)| words.split('|').any(said)).map(|(_, f)| *f).collect();
+    let asked: Vec<&str> = asked(items).collect();
     let name = |row: &Vec<String>| row.first().map(|f| f.to_lowercase()).unwrap_or_default();
     let status = |name: &str| name.starts_with("status");
     let of = |test: &dyn Fn(&str) -> bool| -> Vec<String> {
         let rows = rows.iter().filter(|row| !status(&name(row)) && test(&name(row)));
-        rows.take(TOLD).map(|row| row.join(": ")).collect()
+        rows.take(TOLD).map(|row| short(row)).collect()
     };
     let by_key = of(&|name| keys.iter().any(|key| name.contains(key)));
     if !by_key.is_empty() {
@@ -153,7 +173,7 @@ mod tests {
             ("a 的内存上限是多少", "limits.memory: 512Mi"),
             ("which image does a run", "image: a:1"),
             ("LOG_LEVEL of a", "value: debug"),
-            ("a 有几个副本", "spec.replicas: 3"),
+            ("a 有几个副本", "replicas: 3"),
         ] {
             let told = fields(&rows, &scan(question, &names));
             assert_eq!(told.len(), 1, "{question}: {told:?}");

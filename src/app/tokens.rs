@@ -1,12 +1,11 @@
 //! Tokens of local operators: made at the first start, kept in the data folder for this user only.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+
+use super::folder;
 
 /// One operator's token, as `tokens.json` keeps it (an array, in the order of the operators).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +57,9 @@ pub fn ensure(data: &Path, operators: &[String]) -> anyhow::Result<(Vec<Token>, 
     }
     let made = tokens.len() > before;
     if made {
-        store(&path, &tokens)?;
+        let mut text = serde_json::to_string_pretty(&tokens).context("writing the tokens")?;
+        text.push('\n');
+        folder::write_private(&path, text.as_bytes())?;
     }
     tokens.retain(|token| operators.contains(&token.name));
     Ok((tokens, made))
@@ -76,19 +77,6 @@ fn load(path: &Path) -> anyhow::Result<Vec<Token>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
     }
-}
-
-/// Written beside and renamed; readable by this user only.
-fn store(path: &Path, tokens: &[Token]) -> anyhow::Result<()> {
-    let writing = || format!("writing {}", path.display());
-    let folder = path.parent().context("the token file has a folder")?;
-    std::fs::create_dir_all(folder).with_context(writing)?;
-    // tempfile creates with mode 0600
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(writing)?;
-    serde_json::to_writer_pretty(&mut file, tokens).with_context(writing)?;
-    file.write_all(b"\n").with_context(writing)?;
-    file.persist(path).with_context(writing)?;
-    Ok(())
 }
 
 #[cfg(test)]

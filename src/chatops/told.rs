@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use super::{ChatError, ChatOps, reply};
 use crate::{
     delivery::ChangeEvent,
-    domain::{Block, Change, Lang, Message, Speaker, TurnEvent},
+    domain::{Block, Change, ChangeState, Lang, Message, Speaker, TurnEvent},
     store::ChangeFilter,
 };
 
@@ -39,21 +39,24 @@ impl ChatOps {
         Ok(())
     }
 
-    /// After a start, or after events were missed: final changes nobody was told about, and messages left unanswered.
+    /// After a start, or after events were missed: proposals and ends of changes nobody was told about, and messages that an
+    /// earlier process left unanswered.
     async fn catch_up(&self) -> Result<(), ChatError> {
         let changes = self
             .parts
             .store
             .changes(&ChangeFilter { limit: 200, ..ChangeFilter::default() })
             .await?;
-        for change in changes.iter().filter(|change| change.state.is_final()) {
+        for change in changes.iter().filter(|change| is_told(change.state)) {
             self.tell_change(change).await?;
         }
         for thread in self.parts.store.threads(None, 200).await? {
             let messages = self.parts.store.messages(&thread.id, 0).await?;
             let Some(last) = messages.last() else { continue };
-            let running = self.room(&thread.id).turn.try_lock().is_err();
-            if !running && matches!(last.speaker, Speaker::Operator { .. }) {
+            // what this process took is being answered; what became a change is told as that
+            let answered = last.at >= self.started
+                || changes.iter().any(|c| c.thread == thread.id && c.created >= last.at);
+            if !answered && matches!(last.speaker, Speaker::Operator { .. }) {
                 let lang = words(last).map_or(Lang::En, Lang::of);
                 self.tell(&thread.id, reply::interrupted(lang)).await?;
             }
@@ -63,7 +66,7 @@ impl ChatOps {
 
     async fn change_event(&self, event: ChangeEvent) -> Result<(), ChatError> {
         match event {
-            ChangeEvent::Stored(change) if change.state.is_final() => {
+            ChangeEvent::Stored(change) if is_told(change.state) => {
                 self.tell_change(&change).await?;
             }
             ChangeEvent::Stored(change) => {
@@ -79,8 +82,13 @@ impl ChatOps {
         Ok(())
     }
 
-    /// Says how a change ended, once: the thread itself remembers whether it was said.
+    /// Says that a change is proposed or how it ended, once: the thread itself remembers whether it was said.
     async fn tell_change(&self, change: &Change) -> Result<(), ChatError> {
+        // a turn that is running tells its proposal itself
+        let room = self.room(&change.thread);
+        if change.state == ChangeState::Proposed && room.turn.try_lock().is_err() {
+            return Ok(());
+        }
         let messages = self.parts.store.messages(&change.thread, 0).await?;
         let said = messages.iter().flat_map(|message| &message.blocks).any(|block| {
             matches!(block, Block::Change { change: id, state, .. } if *id == change.id && *state == change.state)
@@ -90,6 +98,11 @@ impl ChatOps {
         }
         Ok(())
     }
+}
+
+/// The states a thread is told about in a message.
+fn is_told(state: ChangeState) -> bool {
+    state.is_final() || state == ChangeState::Proposed
 }
 
 /// The text of a message.

@@ -95,6 +95,7 @@ async fn say(
 ) -> anyhow::Result<Said> {
     let mut said = Said { code: exit::OK, change: None };
     let mut failed = None;
+    let mut terminal = Terminal { out, streamed: String::new() };
     let id = client
         .say(thread.clone(), text, |event| {
             if let TurnEvent::Message { message } = event {
@@ -102,7 +103,7 @@ async fn say(
                 let blocks = serde_json::to_value(&message.blocks).unwrap_or_default();
                 said.change = changes::change_of(&blocks).or(said.change.take());
             }
-            let written = if json { write_json(event, out) } else { write_text(event, out) };
+            let written = if json { write_json(event, terminal.out) } else { terminal.show(event) };
             if let Err(error) = written {
                 failed.get_or_insert(error);
             }
@@ -153,16 +154,52 @@ fn write_json(event: &TurnEvent, out: &mut (dyn Write + Send)) -> std::io::Resul
     writeln!(out, "{}", serde_json::to_string(event).map_err(std::io::Error::other)?)
 }
 
-fn write_text(event: &TurnEvent, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
-    match event {
-        TurnEvent::Progress { text, .. } => writeln!(out, "... {text}"),
-        TurnEvent::Message { message } => {
-            for block in &message.blocks {
-                write_block(block, out)?;
+/// Shows a turn as it happens: text as it is written, then what the message holds besides.
+struct Terminal<'a> {
+    out: &'a mut (dyn Write + Send),
+    /// Text shown already.
+    streamed: String,
+}
+
+impl Terminal<'_> {
+    fn show(&mut self, event: &TurnEvent) -> std::io::Result<()> {
+        match event {
+            TurnEvent::Progress { text, .. } => {
+                self.end_line()?;
+                writeln!(self.out, "... {text}")
             }
-            Ok(())
+            TurnEvent::Delta { text } => {
+                self.streamed.push_str(text);
+                write!(self.out, "{text}")?;
+                self.out.flush()
+            }
+            TurnEvent::Message { message } => {
+                let shown = std::mem::take(&mut self.streamed);
+                if !shown.is_empty() {
+                    writeln!(self.out)?;
+                }
+                for block in &message.blocks {
+                    match block {
+                        Block::Text { text } => match text.strip_prefix(shown.as_str()) {
+                            Some(rest) if rest.trim().is_empty() => {}
+                            Some(rest) => writeln!(self.out, "{}", rest.trim_start())?,
+                            None => writeln!(self.out, "{text}")?,
+                        },
+                        other => write_block(other, self.out)?,
+                    }
+                }
+                Ok(())
+            }
+            TurnEvent::Accepted { .. } | TurnEvent::Done => Ok(()),
         }
-        TurnEvent::Accepted { .. } | TurnEvent::Delta { .. } | TurnEvent::Done => Ok(()),
+    }
+
+    /// Progress stands on lines of its own.
+    fn end_line(&mut self) -> std::io::Result<()> {
+        match self.streamed.ends_with('\n') || self.streamed.is_empty() {
+            true => Ok(()),
+            false => writeln!(self.out),
+        }
     }
 }
 

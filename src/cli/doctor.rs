@@ -69,6 +69,12 @@ fn data(folder: &Path) -> Result<String, String> {
 
 fn repository(config: &Config) -> anyhow::Result<String> {
     let path = app::repository_path(config);
+    if !path.exists() && config.repository.path.is_some() {
+        anyhow::bail!(
+            "{} does not exist: clone the manifests there (git clone --bare), or leave repository.path out",
+            path.display()
+        );
+    }
     if !path.exists() {
         return Ok(format!("{} will be made at the first start", path.display()));
     }

@@ -82,6 +82,8 @@ pub(super) async fn sandbox(
         listen: Some(args.listen),
     });
     let stop = stop_on_signal()?;
+    // the state in the data folder is one process's
+    let _lock = app::folder::lock(&config.data)?;
     let sandbox = app::start_sandbox(&config).await?;
     std::fs::write(&args.kubeconfig, sandbox.kubeconfig())
         .with_context(|| format!("writing {}", args.kubeconfig.display()))?;
@@ -102,6 +104,9 @@ fn banner(app: &App, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     )?;
     writeln!(out, "  cluster  {}", app.cluster_name())?;
     writeln!(out, "  data     {}", app.data().display())?;
+    if let Some(kubeconfig) = app.kubeconfig() {
+        writeln!(out, "  kubectl  kubectl --kubeconfig {} get pods -A", kubeconfig.display())?;
+    }
     if app.tokens_are_new() {
         writeln!(
             out,

@@ -241,10 +241,11 @@ impl Delivery {
             let done = self.reconciler.apply(&work, &report).await?;
             failures.extend(done.failures().map(|(object, why)| format!("{object}: {why}")));
         }
-        self.note_synced(&merged).await?;
         if failures.is_empty() {
+            self.note_synced(&merged).await?;
             return Ok(change);
         }
+        // the cluster is not at this revision: the next look around applies what is missing
         self.fail(&change.id, failures.join("; ")).await
     }
 

@@ -160,8 +160,13 @@ impl ThreadStore for Sqlite {
 
 #[async_trait]
 impl ChangeStore for Sqlite {
-    async fn put_change(&self, mut change: Change) -> Result<Change, StoreError> {
+    async fn put_change(
+        &self,
+        mut change: Change,
+        entry: Option<AuditEntry>,
+    ) -> Result<Change, StoreError> {
         self.with(move |db| {
+            let both = db.transaction().context("storing a change")?;
             let read = change.version;
             change.version += 1;
             let values = params![
@@ -180,10 +185,14 @@ impl ChangeStore for Sqlite {
                 "update changes set thread = ?2, open = ?3, created = ?4, version = ?5, data = ?6
                  where id = ?1 and version = ?7"
             };
-            match db.execute(sql, values).context("storing a change")? {
-                0 => Err(StoreError::Conflict(format!("change {}", change.id))),
-                _ => Ok(change),
+            if both.execute(sql, values).context("storing a change")? == 0 {
+                return Err(StoreError::Conflict(format!("change {}", change.id)));
             }
+            if let Some(entry) = entry {
+                append(&both, &entry)?;
+            }
+            both.commit().context("storing a change")?;
+            Ok(change)
         })
         .await
     }
@@ -210,15 +219,7 @@ impl ChangeStore for Sqlite {
 #[async_trait]
 impl AuditLog for Sqlite {
     async fn record(&self, entry: AuditEntry) -> Result<(), StoreError> {
-        self.with(move |db| {
-            db.execute(
-                "insert into audit (change, data) values (?1, ?2)",
-                params![entry.change.as_ref().map(|id| &id.0), encode(&entry)?],
-            )
-            .context("writing the audit log")?;
-            Ok(())
-        })
-        .await
+        self.with(move |db| append(db, &entry)).await
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
@@ -232,6 +233,16 @@ impl AuditLog for Sqlite {
         })
         .await
     }
+}
+
+/// Appends to the audit log.
+fn append(db: &Connection, entry: &AuditEntry) -> Result<(), StoreError> {
+    db.execute(
+        "insert into audit (change, data) values (?1, ?2)",
+        params![entry.change.as_ref().map(|id| &id.0), encode(entry)?],
+    )
+    .context("writing the audit log")?;
+    Ok(())
 }
 
 fn micros(at: jiff::Timestamp) -> i64 {

@@ -204,8 +204,12 @@ fn shape(
                 age(context.now, Some(last.entry.at))
             ),
             format!(
-                "{name}: the last {} changes, the newest by {} {} ago",
-                steps.len(),
+                "{name}: {}, the newest by {} {} ago",
+                if steps.len() == 1 {
+                    "1 change".to_owned()
+                } else {
+                    format!("the last {} changes", steps.len())
+                },
                 last.entry.author,
                 age(context.now, Some(last.entry.at))
             ),
@@ -227,7 +231,12 @@ fn shape(
     let mut data = Vec::new();
     for Step { entry, what } in &steps {
         if found.summary.len() < 3 {
-            let (ago, fields) = (age(context.now, Some(entry.at)), what.join("; "));
+            let fields = match what.as_slice() {
+                [one] if one == "+" => say(lang, "新建", "created"),
+                [one] if one == "-" => say(lang, "删除", "deleted"),
+                fields => fields.join("; "),
+            };
+            let ago = age(context.now, Some(entry.at));
             let (author, subject) = (&entry.author, &entry.subject);
             let fields = if fields.is_empty() { String::new() } else { format!(" [{fields}]") };
             found.summary.push(say(

@@ -61,7 +61,10 @@ impl Tool for Events {
         }
         let span = input.when.span(context)?;
         items.retain(|event| span.holds(last_seen(event)));
-        let place = input.name.or(input.namespace);
+        let place = match (input.namespace, input.name) {
+            (Some(namespace), Some(name)) => Some(format!("{namespace}/{name}")),
+            (namespace, name) => name.or(namespace),
+        };
         let place = place.unwrap_or_else(|| say(context.lang, "整个集群", "the whole cluster"))
             + &span.shown;
         Ok(ToolOutput::Evidence(vec![table(self.name(), context, &place, &items, query)]))

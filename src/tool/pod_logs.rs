@@ -116,7 +116,8 @@ async fn pods(
             [one] => {
                 let (_, mut pods) = pods_of(view, &one.object).await.map_err(fail)?;
                 pods.truncate(MAX_PODS);
-                return Ok((one.object.name.clone(), pods));
+                let (namespace, name) = (one.object.namespace.as_deref(), &one.object.name);
+                return Ok((namespace.map_or(name.clone(), |n| format!("{n}/{name}")), pods));
             }
             [] => workload,
             several => {

@@ -69,11 +69,14 @@ impl Tool for Problems {
         } else if namespace.is_some() {
             found.retain(|p| Some(p.namespace.as_str()) == namespace || p.namespace.is_empty());
         }
-        let place = about.map(|w| w.object.name.clone()).or_else(|| namespace.map(str::to_owned));
-        let place = place.unwrap_or_else(|| say(lang, "集群", "the cluster"));
-        let checked = (world.workloads.len(), world.pods.len(), world.nodes.len());
+        let place = match (about, namespace) {
+            (Some(workload), _) => workload.object.to_string(),
+            (None, Some(namespace)) => namespace.to_owned(),
+            (None, None) => say(lang, "集群", "the cluster"),
+        };
+        let checked = about.is_none().then(|| looked_at(lang, &world)).unwrap_or_default();
         let query = format!("GET {}", KINDS.join(", "));
-        let shaped = evidence(self.name(), context, title(lang, &place, &found, checked), query);
+        let shaped = evidence(self.name(), context, title(lang, &place, &found, &checked), query);
         let mut shaped = table(shaped, lang, &found);
         if !unread.is_empty() {
             let unread = unread.join(", ");
@@ -127,29 +130,31 @@ pub(super) async fn look(
     Ok((world, unread))
 }
 
-fn title(
-    lang: Lang,
-    place: &str,
-    found: &[Problem],
-    (workloads, pods, nodes): (usize, usize, usize),
-) -> String {
+/// How much was looked at, for when nothing was found.
+fn looked_at(lang: Lang, world: &World) -> String {
+    let (workloads, pods, nodes) = (world.workloads.len(), world.pods.len(), world.nodes.len());
+    say(
+        lang,
+        format!("（检查了 {workloads} 个工作负载、{pods} 个 pod、{nodes} 个节点）"),
+        format!(" (checked {workloads} workloads, {pods} pods, {nodes} nodes)"),
+    )
+}
+
+fn title(lang: Lang, place: &str, found: &[Problem], checked: &str) -> String {
     let real = found.iter().filter(|p| p.severity > Severity::Info).count();
     let severe = found.iter().filter(|p| p.severity == Severity::Error).count();
     if real == 0 {
         return say(
             lang,
-            format!(
-                "{place}没有发现问题（检查了 {workloads} 个工作负载、{pods} 个 pod、{nodes} 个节点）"
-            ),
-            format!(
-                "no problems found in {place}: checked {workloads} workloads, {pods} pods, {nodes} nodes"
-            ),
+            format!("{place}：没有发现问题{checked}"),
+            format!("{place}: no problems found{checked}"),
         );
     }
+    let problems = if real == 1 { "problem" } else { "problems" };
     say(
         lang,
-        format!("{place}有 {real} 个问题，其中 {severe} 个严重"),
-        format!("{real} problems in {place}, {severe} of them severe"),
+        format!("{place}：{real} 个问题，其中 {severe} 个严重"),
+        format!("{place}: {real} {problems}, {severe} severe"),
     )
 }
 

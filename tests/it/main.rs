@@ -8,6 +8,7 @@ mod edit;
 mod front_door;
 mod kubectl;
 mod model;
+mod program;
 mod propose;
 mod render;
 mod sandbox;

@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import type { Overview } from "../src/api/types";
 import { examples } from "../src/lib/examples";
 import { objectName, shortImage } from "../src/lib/object";
+import { summaryOf } from "../src/lib/summary";
 import { age } from "../src/lib/time";
 import { matches, stepStates } from "../src/stores/changes";
 
@@ -60,4 +61,21 @@ it("offers requests about what the cluster has", () => {
     "/help",
   ]);
   expect(examples(null, "zh")).toEqual(["现在有什么问题？", "/help"]);
+});
+
+it("says what a change does in the reader's language", () => {
+  const target = "apps/v1/Deployment/demo/web";
+  const change = {
+    summary: "Scale demo/web to 5",
+    operations: [
+      { op: "scale" as const, target, replicas: 5 },
+      { op: "set_env" as const, target, container: "app", set: { A: "1" }, unset: ["B"] },
+      { op: "set_resources" as const, target, container: null, requests: {}, limits: { memory: "1Gi" } },
+      { op: "rollback" as const, target, revision: null },
+    ],
+  };
+  expect(summaryOf(change, "en")).toBe("Scale demo/web to 5");
+  expect(summaryOf(change, "zh")).toBe(
+    "将 demo/web 的副本数改为 5；修改 demo/web（容器 app）的环境变量：设置 A，移除 B；修改 demo/web 的资源：上限 memory=1Gi；将 demo/web 回滚到上一个状态",
+  );
 });

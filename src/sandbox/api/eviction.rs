@@ -11,7 +11,7 @@ use super::{
     respond::{self, Reply},
     selector,
 };
-use crate::sandbox::storage::{DeleteOptions, time_text};
+use crate::sandbox::storage::{DeleteOptions, Mode, time_text};
 
 const BUDGETS: &str = "poddisruptionbudgets.policy";
 
@@ -123,7 +123,8 @@ pub(super) fn bind(call: &Call<'_>, bytes: &[u8]) -> Result<Reply, ApiError> {
     }
     let storage = call.state.storage();
     let now = time_text(storage.clock().now());
-    storage.update("pods", call.namespace(), call.name(), |pod| {
+    let mode = if call.info.query.dry_run()? { Mode::DryRun } else { Mode::Write };
+    storage.update_with("pods", (call.namespace(), call.name()), mode, |pod| {
         let bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
         if !bound.is_empty() {
             let why = format!("pod {} is already assigned to node \"{bound}\"", call.name());

@@ -224,8 +224,12 @@ impl ThreadStore for Mortal<Sqlite> {
 
 #[async_trait]
 impl ChangeStore for Mortal<Sqlite> {
-    async fn put_change(&self, change: Change) -> Result<Change, StoreError> {
-        self.watched(self.inner.put_change(change)).await
+    async fn put_change(
+        &self,
+        change: Change,
+        entry: Option<AuditEntry>,
+    ) -> Result<Change, StoreError> {
+        self.watched(self.inner.put_change(change, entry)).await
     }
     async fn change(&self, id: &ChangeId) -> Result<Option<Change>, StoreError> {
         self.inner.change(id).await

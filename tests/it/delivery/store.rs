@@ -64,17 +64,17 @@ async fn messages(store: &dyn Store) {
 
 async fn changes(store: &dyn Store) {
     let new = change("c-1", "t-1", 10);
-    let stored = store.put_change(new.clone()).await.unwrap();
+    let stored = store.put_change(new.clone(), None).await.unwrap();
     assert_eq!(stored.version, 1);
     let conflict = |result| matches!(result, Err(StoreError::Conflict(_)));
-    assert!(conflict(store.put_change(new).await), "an id is taken once");
-    assert!(conflict(store.put_change(Change { version: 7, ..stored.clone() }).await));
+    assert!(conflict(store.put_change(new, None).await), "an id is taken once");
+    assert!(conflict(store.put_change(Change { version: 7, ..stored.clone() }, None).await));
     let mut done = stored.clone();
     done.state = ChangeState::Healthy;
-    let done = store.put_change(done).await.unwrap();
+    let done = store.put_change(done, None).await.unwrap();
     assert_eq!(done.version, 2);
-    assert!(conflict(store.put_change(stored).await), "an old version is not written");
-    store.put_change(change("c-2", "t-2", 20)).await.unwrap();
+    assert!(conflict(store.put_change(stored, None).await), "an old version is not written");
+    store.put_change(change("c-2", "t-2", 20), None).await.unwrap();
 
     assert_eq!(store.change(&done.id).await.unwrap(), Some(done));
     assert_eq!(store.change(&ChangeId("c-9".into())).await.unwrap(), None);

@@ -88,7 +88,7 @@ async fn open_streams_end_when_kubemate_stops() {
 async fn changes_are_listed_without_and_shown_with_their_diffs() {
     let server = Server::usual().await;
     let thread = server.thread(ALICE).await;
-    let stored = server.store.put_change(change(&thread)).await.unwrap();
+    let stored = server.store.put_change(change(&thread), None).await.unwrap();
     let id = &stored.id;
 
     let listed: Vec<Change> = server.get("/api/v1/changes", BOB).await.json().await.unwrap();
@@ -116,7 +116,7 @@ async fn changes_are_listed_without_and_shown_with_their_diffs() {
 async fn decisions_are_refused_with_the_reason() {
     let server = Server::usual().await;
     let thread = server.thread(ALICE).await;
-    let id = server.store.put_change(change(&thread)).await.unwrap().id;
+    let id = server.store.put_change(change(&thread), None).await.unwrap().id;
     let approve = format!("/api/v1/changes/{id}/approve");
     let table = [
         (ALICE, approve.as_str(), json!({"plan_hash": "abc"}), 403, "requester-approves"),

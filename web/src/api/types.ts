@@ -81,12 +81,28 @@ export type ChangeState =
   | "stale"
   | "failed";
 
+export type Operation =
+  | { op: "scale"; target: string; replicas: number }
+  | { op: "set_image"; target: string; container: string | null; image: string }
+  | { op: "set_env"; target: string; container: string | null; set: Record<string, string>; unset: string[] }
+  | {
+      op: "set_resources";
+      target: string;
+      container: string | null;
+      requests: Record<string, string>;
+      limits: Record<string, string>;
+    }
+  | { op: "restart"; target: string; at: string }
+  | { op: "rollback"; target: string; revision: string | null }
+  | { op: "undo"; change: string };
+
 export interface Change {
   id: string;
   thread: string;
   requested_by: string;
   request: string;
   summary: string;
+  operations: Operation[];
   model: string | null;
   prompt: string | null;
   state: ChangeState;
