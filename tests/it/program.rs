@@ -159,18 +159,12 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
         std::fs::write(&path, content).unwrap();
         path
     };
-    write("broken.gguf", "GGUF?");
-    let bad_model = format!(
-        "model: {{models: [{{adapter: candle, name: own, file: {}}}]}}\n",
-        folder.path().join("broken.gguf").display()
-    );
     let table = [
         (
             "ollama.yaml",
             "model: {models: [{adapter: ollama, name: m, url: 'http://127.0.0.1:9'}]}\n".to_owned(),
             "127.0.0.1:9",
         ),
-        ("gguf.yaml", bad_model, "broken.gguf"),
         (
             "repository.yaml",
             "repository: {path: /nonexistent/manifests.git}\n".to_owned(),
