@@ -230,6 +230,10 @@ impl World {
             if Instant::now() > deadline {
                 bail!("the change is still {state:?} after {} s", CHANGE_LIMIT.as_secs());
             }
+            // the change is carried in real time, the cluster's time need not be waited for
+            if let (ChangeState::Applying, Some(sandbox)) = (state, self.app.sandbox()) {
+                sandbox.advance(Duration::from_secs(1)).await;
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
