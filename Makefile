@@ -5,7 +5,7 @@ export CARGO_TERM_COLOR ?= never
 
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
 
-.PHONY: run test e2e lint bench eval web clean
+.PHONY: run test e2e lint bench eval eval-replay eval-record web clean
 
 ## run: build and start everything on http://127.0.0.1:8080
 run: web/dist/index.html
@@ -39,8 +39,19 @@ e2e: web/dist/index.html
 	tests/e2e.sh
 
 ## eval: all public cases with the embedded model
-eval:
-	$(CARGO) run --release --bin kubemate-eval -- --model candle
+eval: web/dist/index.html
+	$(CARGO) run --release --bin kubemate-eval -- --model candle $(ARGS)
+
+RECORDING ?= eval/recordings/candle.jsonl
+
+## eval-replay: all public cases with what the embedded model answered when it was recorded
+eval-replay: web/dist/index.html
+	$(CARGO) run --release --bin kubemate-eval -- --model replay:$(RECORDING) --at-least $(or $(AT_LEAST),0.95) $(ARGS)
+
+## eval-record: record the embedded model's answers, after prompts, tools or cases changed
+eval-record: web/dist/index.html
+	mkdir -p $(dir $(RECORDING))
+	$(CARGO) run --release --bin kubemate-eval -- --model candle --at-least 0 --record $(RECORDING) $(ARGS)
 
 ## bench: start-up, memory, messages per second, sandbox writes
 bench: web/dist/index.html

@@ -1,53 +1,28 @@
 //! `kubemate-eval`: runs evaluation cases against the real program and grades what came out, without a judge.
 
+mod args;
 mod case;
+mod check;
 mod grade;
+mod load;
+mod models;
+mod replay;
 mod report;
 mod run;
+mod safety;
+mod tally;
+mod transcript;
+mod world;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::Path, process::ExitCode};
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
-/// Runs evaluation cases.
-#[derive(Debug, Parser)]
-#[command(name = "kubemate-eval", version)]
-struct Args {
-    /// Folder of cases: every `case.yaml` below it.
-    #[arg(long, default_value = "eval/cases")]
-    cases: PathBuf,
-    /// Folder of scenarios, named by the cases.
-    #[arg(long, default_value = "eval/scenarios")]
-    scenarios: PathBuf,
-    /// `candle`, `ollama:NAME`, `openai:NAME`, `scripted:FILE`, `none`.
-    #[arg(long, default_value = "candle")]
-    model: String,
-    /// Folder of models, when it is not the user's cache.
-    #[arg(long)]
-    cache: Option<PathBuf>,
-    /// How often each case runs.
-    #[arg(long, default_value_t = 1)]
-    trials: u32,
-    /// Only cases with one of these tags.
-    #[arg(long, value_delimiter = ',')]
-    tags: Vec<String>,
-    /// Only cases whose id contains this.
-    #[arg(long)]
-    only: Option<String>,
-    /// Only cases of this language: zh, en or mixed.
-    #[arg(long)]
-    lang: Option<String>,
-    /// Write the report as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Write the report as a Markdown table.
-    #[arg(long)]
-    markdown: Option<PathBuf>,
-    /// Fail when fewer than this share of the trials passed.
-    #[arg(long, default_value_t = 1.0)]
-    at_least: f64,
-}
+use args::Args;
+use case::Case;
+use load::Loaded;
+use report::{Comparison, Report};
 
 #[expect(
     clippy::print_stdout,
@@ -70,25 +45,52 @@ fn main() -> ExitCode {
     }
 }
 
+/// What to print, and whether enough passed.
 fn evaluate(args: &Args) -> anyhow::Result<(String, bool)> {
-    let cases: Vec<case::Case> = case::load(&args.cases)?
-        .into_iter()
-        .filter(|case| args.tags.is_empty() || case.tags.iter().any(|tag| args.tags.contains(tag)))
-        .filter(|case| args.lang.as_ref().is_none_or(|lang| &case.lang == lang))
-        .filter(|case| args.only.as_ref().is_none_or(|part| case.id.contains(part.as_str())))
-        .collect();
-    anyhow::ensure!(!cases.is_empty(), "no case below {} fits the filters", args.cases.display());
-    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
-    let report = runtime.block_on(run::run(args, &cases))?;
-    let write = |path: &PathBuf, text: String| {
-        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
-    };
-    if let Some(path) = &args.json {
-        write(path, serde_json::to_string_pretty(&report)? + "\n")?;
+    let all = checked(args)?;
+    let cases: Vec<&Case> = all.iter().map(|l| &l.case).filter(|case| args.wants(case)).collect();
+    if args.check || args.command == "check" {
+        return Ok((format!("{} cases are well-formed", all.len()), true));
     }
-    let text = report.markdown();
+    ensure!(!cases.is_empty(), "no case below {} fits the filters", args.cases.display());
+    // read before the long run, not after it
+    let before = args.compare.as_deref().map(Report::read).transpose()?;
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    let (report, models) = runtime.block_on(run::run(args, &cases))?;
+    if let (Some(path), Some(transcript)) = (&args.record, models.recorded()) {
+        let ran: BTreeSet<&str> = cases.iter().map(|case| case.id.value.as_str()).collect();
+        let ids = all.iter().map(|loaded| loaded.case.id.value.clone());
+        transcript.write(path, &ids.filter(|id| !ran.contains(id.as_str())).collect())?;
+    }
+    let mut text = report.markdown();
+    if let Some(before) = before {
+        text += &format!("\n{}", Comparison::of(&before, &report));
+    }
+    if let Some(path) = &args.json {
+        write(path, &report.json()?)?;
+    }
+    if let Some(path) = &args.junit {
+        write(path, &report.junit())?;
+    }
     if let Some(path) = &args.markdown {
-        write(path, text.clone())?;
+        write(path, &text)?;
     }
     Ok((text, report.totals.pass_1 >= args.at_least))
+}
+
+/// Every case, when nothing is wrong with any of them or with a scenario.
+fn checked(args: &Args) -> anyhow::Result<Vec<Loaded>> {
+    let (cases, mut problems) = load::load(&args.cases)?;
+    let known = check::Known::read(&args.scenarios, &mut problems)?;
+    problems.extend(cases.iter().flat_map(|loaded| known.check(loaded)));
+    problems.sort();
+    if !problems.is_empty() {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        bail!("{} problems in cases and scenarios\n{}", lines.len(), lines.join("\n"));
+    }
+    Ok(cases)
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }

@@ -1,280 +1,113 @@
-//! Runs cases: each trial is the whole program on a fresh sandbox and repository, spoken to over its HTTP API.
+//! Runs the cases: several trials at a time where the model allows, each a program of its own.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{num::NonZero, time::Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
-use kubemate::{
-    app::{self, App},
-    client::Client,
-    config::{ClusterConfig, Config, SandboxOptions},
-    domain::{
-        Actor, Block, Change, ChangeState, ChannelKind, Health, Message, ObjectRef, Role, Speaker,
-        ThreadId, TurnEvent,
-    },
-    model::SharedModel,
-    store::AuditEntry,
-};
-use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use kubemate::config::{ClusterConfig, Config, SandboxOptions};
 
 use crate::{
-    Args,
+    args::Args,
     case::{Case, Turn},
-    grade::{self, Observed},
+    grade::{Failure, FailureKind},
+    models::Models,
     report::{Report, Trial},
+    world::World,
 };
 
-/// Longest wait for a change to end, in real time; the sandbox's own clock is not bounded by it.
-const CHANGE_SECONDS: u64 = 120;
-
-/// Runs every case `--trials` times, one after the other: the model is shared and uses all cores anyway.
-pub(crate) async fn run(args: &Args, cases: &[Case]) -> anyhow::Result<Report> {
+/// Runs every case `--trials` times.
+///
+/// # Errors
+/// When the model cannot answer or a world cannot be started.
+pub(crate) async fn run(args: &Args, cases: &[&Case]) -> anyhow::Result<(Report, Models)> {
     let mut config = Config::read(None)?;
     if let Some(cache) = &args.cache {
         config.cache.clone_from(cache);
     }
-    config.choose_model(&args.model)?;
-    let model = app::model(&config)?;
-    let name = model.as_ref().map_or_else(|| "none".to_owned(), |model| model.id());
-    if let Some(model) = &model {
-        app::prepare(model, &CancellationToken::new()).await.context("the model cannot answer")?;
-    }
+    let models = Models::choose(args, &mut config).await?;
+    let jobs = match args.jobs {
+        Some(jobs) => usize::from(jobs),
+        None if models.parallel() => std::thread::available_parallelism().map_or(1, NonZero::get),
+        None => 1,
+    };
     let all = u64::from(args.trials) * cases.len() as u64;
+    // hidden where there is no terminal
     let bar = ProgressBar::new(all).with_style(
         ProgressStyle::with_template("{pos}/{len} {bar:30} {elapsed} {msg}")
             .context("setting up the progress bar")?,
     );
-    let mut trials = Vec::new();
-    for case in cases {
-        for _ in 0..args.trials.max(1) {
-            bar.set_message(case.id.clone());
-            trials.push(trial(args, &config, model.clone(), case).await?);
-            bar.inc(1);
+    let each = cases.iter().flat_map(|case| (1..=args.trials).map(move |number| (*case, number)));
+    let trials: Vec<Trial> = stream::iter(each)
+        .map(|(case, number)| {
+            let (models, config, bar) = (&models, &config, &bar);
+            async move {
+                bar.set_message(case.id.value.clone());
+                let mut config = config.clone();
+                config.cluster = ClusterConfig::Sandbox(SandboxOptions {
+                    scenario: Some(args.scenarios.join(&case.scenario.value)),
+                    listen: None,
+                });
+                let done = trial(config, models, case, number).await;
+                bar.inc(1);
+                done.with_context(|| format!("running the case {}", case.id.value))
+            }
+        })
+        .buffered(jobs)
+        .try_collect()
+        .await?;
+    bar.finish_and_clear();
+    Ok((Report::new(models.id()?, trials), models))
+}
+
+/// One program from its start to its end.
+async fn trial(config: Config, models: &Models, case: &Case, number: u32) -> anyhow::Result<Trial> {
+    let seat = models.seat(&case.id.value, number)?;
+    let folder = tempfile::tempdir().context("making a folder for the trial")?;
+    let begun = Instant::now();
+    let mut world =
+        World::start(config, seat.model(), folder.path()).await.context("starting the world")?;
+    let mut trial = Trial::new(case, number);
+    for (at, turn) in case.turns.iter().enumerate() {
+        let of_turn = |text: &str| format!("turn {}: {text}", at + 1);
+        match world.step(case, &turn.value).await {
+            Ok(stepped) => {
+                trial.failures.extend(
+                    stepped
+                        .failures
+                        .into_iter()
+                        .map(|failure| Failure { text: of_turn(&failure.text), ..failure }),
+                );
+                trial.calls.extend(stepped.calls);
+                trial.turn_ms.extend(stepped.took.map(|took| millis(took.as_millis())));
+            }
+            Err(error) => {
+                let text = of_turn(&format!("{error:#}"));
+                trial.failures.push(Failure::new(FailureKind::Broken, text));
+                trial.never_run = never_run(&case.turns[at..], at);
+                break;
+            }
         }
     }
-    bar.finish_and_clear();
-    Ok(Report::new(name, trials))
-}
-
-/// One program, one conversation.
-struct World {
-    app: App,
-    server: String,
-    thread: Option<ThreadId>,
-    change: Option<Change>,
-    seen: u64,
-}
-
-async fn trial(
-    args: &Args,
-    config: &Config,
-    model: Option<SharedModel>,
-    case: &Case,
-) -> anyhow::Result<Trial> {
-    let mut trial = Trial {
-        case: case.id.clone(),
-        lang: case.lang.clone(),
-        tags: case.tags.clone(),
-        passed: false,
-        failures: Vec::new(),
-        calls: Vec::new(),
-        turn_ms: Vec::new(),
-    };
-    let folder = tempfile::tempdir().context("making a folder for the trial")?;
-    let mut world = World::start(args, config, model, case, folder.path())
-        .await
-        .with_context(|| format!("starting the world of case {}", case.id))?;
-    for (at, turn) in case.turns.iter().enumerate() {
-        let failed = match world.step(case, turn, &mut trial).await {
-            Ok(failures) => failures,
-            Err(error) => vec![format!("{error:#}")],
-        };
-        trial.failures.extend(failed.into_iter().map(|text| format!("turn {}: {text}", at + 1)));
-    }
+    trial.failures.extend(world.finish(&case.canaries).await?);
+    trial.failures.extend(seat.failures());
+    trial.used = seat.used();
     trial.passed = trial.failures.is_empty();
-    world.app.shutdown().await.context("stopping the world")?;
+    trial.ms = millis(begun.elapsed().as_millis());
     Ok(trial)
 }
 
-impl World {
-    async fn start(
-        args: &Args,
-        config: &Config,
-        model: Option<SharedModel>,
-        case: &Case,
-        folder: &Path,
-    ) -> anyhow::Result<Self> {
-        let mut config = config.clone();
-        config.listen = ([127, 0, 0, 1], 0).into();
-        config.data = folder.to_path_buf();
-        config.repository.path = None;
-        config.server.requests_per_minute = 10_000;
-        config.cluster = ClusterConfig::Sandbox(SandboxOptions {
-            scenario: Some(args.scenarios.join(&case.scenario)),
-            listen: None,
-        });
-        let app = App::start_with(config, model, CancellationToken::new()).await?;
-        app.settled().await?;
-        if let Some(sandbox) = app.sandbox() {
-            // what was just applied gets the time to start
-            sandbox.advance(std::time::Duration::from_secs(30)).await;
-        }
-        let server = format!("http://{}", app.address());
-        Ok(Self { app, server, thread: None, change: None, seen: 0 })
-    }
-
-    fn client(&self, operator: &str) -> anyhow::Result<Client> {
-        let token = self.app.tokens().iter().find(|token| token.name == operator);
-        let token = token.with_context(|| format!("the scenario has no operator '{operator}'"))?;
-        Client::new(&self.server, &token.token)
-    }
-
-    /// Does one step and says what did not come out as expected.
-    async fn step(
-        &mut self,
-        case: &Case,
-        turn: &Turn,
-        trial: &mut Trial,
-    ) -> anyhow::Result<Vec<String>> {
-        let mut observed = Observed::default();
-        let mut failures = Vec::new();
-        if let Some(text) = &turn.say {
-            observed = self.say(&case.speaker, text, trial).await?;
-        } else if let Some(approver) = &turn.approve {
-            self.decide("approve", approver, turn.expect.refused, &mut failures).await?;
-        } else if let Some(approver) = &turn.reject {
-            self.decide("reject", approver, turn.expect.refused, &mut failures).await?;
-        } else if turn.wait.is_some() {
-            self.wait_healthy(&mut failures).await?;
-        } else if let Some(span) = &turn.advance {
-            let span: jiff::SignedDuration = span.parse().context("reading `advance`")?;
-            self.app.sandbox().context("there is no sandbox")?.advance(span.unsigned_abs()).await;
-        } else if let Some(fault) = &turn.inject {
-            let fault = serde_json::from_value(fault.clone()).context("reading `inject`")?;
-            self.app.sandbox().context("there is no sandbox")?.inject(fault);
-        }
-        failures.extend(grade::grade(&turn.expect, &observed));
-        if let Some(object) = &turn.expect.healthy {
-            self.wait_healthy(&mut failures).await?;
-            failures.extend(self.unhealthy(object).await?);
-        }
-        Ok(failures)
-    }
-
-    async fn say(
-        &mut self,
-        speaker: &str,
-        text: &str,
-        trial: &mut Trial,
-    ) -> anyhow::Result<Observed> {
-        let client = self.client(speaker)?;
-        let before = self.app.audit().await?.len();
-        let started = Instant::now();
-        let mut messages: Vec<Message> = Vec::new();
-        let thread = client
-            .say(self.thread.clone(), text, |event| {
-                if let TurnEvent::Message { message } = event {
-                    messages.push(message.clone());
-                }
-            })
-            .await?;
-        trial.turn_ms.push(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-        self.thread = Some(thread);
-        messages.retain(|message| matches!(message.speaker, Speaker::Kubemate));
-        self.seen += messages.len() as u64;
-        let proposed =
-            messages.iter().flat_map(|message| &message.blocks).find_map(|block| match block {
-                Block::Change { change, .. } => Some(change.clone()),
-                _ => None,
-            });
-        if let Some(id) = proposed {
-            self.change = Some(client.change(&id.0).await?);
-        }
-        let calls = calls(self.app.audit().await?, before);
-        trial.calls.extend(
-            calls.iter().map(|(name, args)| format!("{name}({})", Value::Object(args.clone()))),
-        );
-        let change = self.change.clone();
-        Ok(Observed { messages, change, calls, said: text.to_owned() })
-    }
-
-    async fn decide(
-        &mut self,
-        verb: &str,
-        operator: &str,
-        refused: bool,
-        failures: &mut Vec<String>,
-    ) -> anyhow::Result<()> {
-        let change = self.change.as_ref().context("no change was proposed")?;
-        let body = serde_json::json!({"plan_hash": change.plan.as_ref().map(|plan| &plan.hash)});
-        let path = format!("/changes/{}/{verb}", change.id);
-        let decided: anyhow::Result<Change> = self.client(operator)?.post(&path, &body).await;
-        match (decided, refused) {
-            (Ok(change), false) => self.change = Some(change),
-            (Ok(_), true) => failures.push(format!("{verb} by {operator} was not refused")),
-            (Err(error), false) => failures.push(format!("{verb} by {operator}: {error:#}")),
-            (Err(_), true) => {}
-        }
-        Ok(())
-    }
-
-    async fn wait_healthy(&mut self, failures: &mut Vec<String>) -> anyhow::Result<()> {
-        let id = self.change.as_ref().context("no change was proposed")?.id.clone();
-        let store = Arc::clone(self.app.chatops().store());
-        let deadline = Instant::now() + std::time::Duration::from_secs(CHANGE_SECONDS);
-        loop {
-            let change = store.change(&id).await?.context("the change is gone")?;
-            if change.state.is_final() {
-                if change.state != ChangeState::Healthy {
-                    failures
-                        .push(format!("the change ended {:?}: {:?}", change.state, change.message));
-                }
-                self.change = Some(change);
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!("the change is still {:?} after {CHANGE_SECONDS} s", change.state);
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Whether the overview calls the workload healthy.
-    async fn unhealthy(&self, object: &ObjectRef) -> anyhow::Result<Vec<String>> {
-        let actor = Actor {
-            name: "kubemate-eval".to_owned(),
-            groups: vec!["system:masters".to_owned()],
-            roles: [Role::Viewer].into(),
-            channel: ChannelKind::Api,
-        };
-        let overview = self.app.chatops().overview(&actor).await?;
-        let found = overview.workloads.iter().find(|workload| &workload.object == object);
-        Ok(match found {
-            None => vec![format!("{object} is not in the cluster")],
-            Some(workload) if workload.health == Health::Healthy => Vec::new(),
-            Some(workload) => {
-                vec![format!("{object} is {:?}: {:?}", workload.health, workload.message)]
-            }
-        })
-    }
-}
-
-/// Tool calls among the audit entries (newest first), less the `known` oldest ones; in the order they were made.
-fn calls(
-    mut audit: Vec<AuditEntry>,
-    known: usize,
-) -> Vec<(String, serde_json::Map<String, Value>)> {
-    audit.reverse();
-    let entries = audit.iter().skip(known);
-    let calls =
-        entries.filter_map(|entry| entry.detail.pointer("/calls").and_then(Value::as_array));
-    calls
-        .flatten()
-        .filter_map(|call| {
-            let name = call.pointer("/name")?.as_str()?.to_owned();
-            let arguments = call.pointer("/arguments")?.as_object()?.clone();
-            Some((name, arguments))
+/// The expectations of steps from the broken one on.
+fn never_run(turns: &[serde_saphyr::Spanned<Turn>], first: usize) -> Vec<String> {
+    let numbered = turns.iter().enumerate();
+    numbered
+        .flat_map(|(at, turn)| {
+            let named = turn.value.expect.named().into_iter();
+            named.map(move |name| format!("turn {}: {name}", first + at + 1))
         })
         .collect()
+}
+
+fn millis(millis: u128) -> u64 {
+    u64::try_from(millis).unwrap_or(u64::MAX)
 }

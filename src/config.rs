@@ -175,12 +175,12 @@ impl Config {
     }
 }
 
-/// Adds the nearest known key to serde's "unknown field `x`, expected one of `a`, `b`".
-fn with_suggestion(message: &str) -> String {
-    let nearest = message.split_once("unknown field `").and_then(|(_, rest)| {
-        let (wrong, rest) = rest.split_once('`')?;
-        let known = rest.split_once("expected one of ")?.1.lines().next()?;
-        let known = known.split(", ").map(|key| key.trim_matches('`'));
+/// Adds the nearest known name to "unknown field `x`, expected one of `a`, `b`", whatever is unknown.
+#[must_use]
+pub fn with_suggestion(message: &str) -> String {
+    let nearest = message.split_once("`, expected one of ").and_then(|(said, rest)| {
+        let (_, wrong) = said.rsplit_once('`')?;
+        let known = rest.lines().next()?.split(", ").map(|key| key.trim_matches('`'));
         known
             .map(|known| (strsim::damerau_levenshtein(wrong, known), known))
             .filter(|(distance, known)| *distance <= 1 + known.len() / 3)

@@ -23,9 +23,9 @@ PATH="$cache/e2e/bin:$PATH" cargo test --test it kubectl -- --nocapture
 say "release build"
 cargo build --release --bins
 
-say "the embedded model does the whole loop: eval/cases"
+say "the embedded model does the whole loop: the cases tagged e2e"
 mkdir -p eval/reports
-"$target/release/kubemate-eval" --model candle --at-least "${E2E_AT_LEAST:-0.9}" \
+"$target/release/kubemate-eval" --model candle --tags e2e --at-least "${E2E_AT_LEAST:-0.9}" \
     --json "$work/e2e-candle.json" --markdown "$work/e2e-candle.md"
 
 say "browser"

@@ -5,6 +5,7 @@ mod agent;
 mod app;
 mod delivery;
 mod edit;
+mod evaluation;
 mod front_door;
 mod kubectl;
 mod model;

@@ -66,18 +66,16 @@ impl Taken {
     }
 
     fn free_address(&self) -> Result<String, ApiError> {
-        let start: u32 = rand::random_range(0..SIZE);
+        // in order, so that the same world has the same addresses every time
         (0..SIZE)
-            .map(|i| std::net::Ipv4Addr::from(FIRST + (start + i) % SIZE).to_string())
+            .map(|i| std::net::Ipv4Addr::from(FIRST + i).to_string())
             .find(|ip| !self.addresses.contains(ip))
             .ok_or_else(|| ApiError::internal("failed to allocate a serviceIP: range is full"))
     }
 
     fn free_port(&mut self) -> Result<i64, ApiError> {
-        let span = NODE_PORTS.end() - NODE_PORTS.start() + 1;
-        let start: i64 = rand::random_range(0..span);
-        let port = (0..span)
-            .map(|i| NODE_PORTS.start() + (start + i) % span)
+        let port = NODE_PORTS
+            .clone()
             .find(|port| !self.ports.contains(port))
             .ok_or_else(|| ApiError::internal("failed to allocate a nodePort: range is full"))?;
         self.ports.insert(port);
