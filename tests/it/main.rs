@@ -5,6 +5,8 @@ mod agent;
 mod app;
 mod delivery;
 mod edit;
+mod embedder;
+mod explain;
 mod front_door;
 mod kubectl;
 mod model;
