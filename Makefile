@@ -42,6 +42,11 @@ e2e: web/dist/index.html
 eval:
 	$(CARGO) run --release --bin kubemate-eval -- --model candle
 
+## eval-router: how requests are understood without a model, by words and by examples
+.PHONY: eval-router
+eval-router: web/dist/index.html
+	$(CARGO) bench --bench router
+
 ## bench: start-up, memory, messages per second, sandbox writes
 bench: web/dist/index.html
 	$(CARGO) build --release --bin kubemate

@@ -11,6 +11,7 @@ mod gate;
 mod guard;
 mod lexicon;
 mod names;
+mod nearest;
 mod number;
 mod quantity;
 mod read;
@@ -31,11 +32,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::{Actor, Block, Choice, Inventory, Lang, Message, Operation, ThreadId, TurnEvent},
+    domain::{
+        Actor, Block, Choice, Explanation, Inventory, Lang, Message, Operation, ThreadId, TurnEvent,
+    },
     model::{SharedModel, ToolCall},
     prompt::Prompts,
     tool::Registry,
 };
+pub use nearest::{Nearest, Neighbours};
 use session::Session;
 
 /// Bounds of one turn, and of what may be asked for.
@@ -86,6 +90,8 @@ pub struct AgentParts {
     pub tools: Arc<Registry>,
     /// Every prompt.
     pub prompts: Arc<Prompts>,
+    /// The example requests, to compare with in meaning; `None` leaves the words alone.
+    pub nearest: Option<Arc<Nearest>>,
     /// Bounds.
     pub budget: Config,
 }
@@ -161,6 +167,7 @@ impl Agent {
                 calls: session.calls,
                 model,
                 prompt: Some(self.prompt_hash()),
+                explanation: session.explained,
             };
         };
         Outcome {
@@ -169,13 +176,15 @@ impl Agent {
             calls: session.calls,
             prompt: model.as_ref().map(|_| self.prompt_hash()),
             model,
+            explanation: session.explained,
         }
     }
 
-    /// SHA-256 (hex, shortened) over prompts and tools, for transcripts and commit trailers.
+    /// SHA-256 (hex, shortened) over prompts, tools and examples, for transcripts and commit trailers.
     fn prompt_hash(&self) -> String {
-        let both = format!("{}{}", self.parts.prompts.hash(), self.parts.tools.hash());
-        hex::encode(&Sha256::digest(both.as_bytes())[..8])
+        let examples = self.parts.nearest.as_ref().map_or("", |nearest| nearest.hash());
+        let all = format!("{}{}{examples}", self.parts.prompts.hash(), self.parts.tools.hash());
+        hex::encode(&Sha256::digest(all.as_bytes())[..8])
     }
 }
 
@@ -213,6 +222,8 @@ pub struct Outcome {
     pub model: Option<String>,
     /// Hash of the prompts and tools used.
     pub prompt: Option<String>,
+    /// Every decision on the way.
+    pub explanation: Explanation,
 }
 
 /// What the operator gets.

@@ -341,6 +341,8 @@ impl ChatOps {
         };
         drop(sender);
         forward.await?;
+        let explanation = Box::new(outcome.explanation.clone());
+        self.emit(&accepted.thread, TurnEvent::Explained { explanation });
         self.audit(actor, &accepted.thread, "ask", audit_detail(&outcome)).await?;
         self.finish(asked, outcome).await
     }
@@ -448,5 +450,6 @@ fn audit_detail(outcome: &Outcome) -> serde_json::Value {
         "calls": outcome.calls,
         "model": outcome.model,
         "prompt": outcome.prompt,
+        "why": outcome.explanation,
     })
 }

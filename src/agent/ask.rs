@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     domain::{Block, Choice, Evidence, Lang, TurnEvent},
-    model::{ModelError, Output, ToolCall, ToolSchema},
+    model::{ChatRequest, ModelError, Output, ToolCall, ToolSchema},
     tool::{ToolError, ToolOutput, ToolSpec},
 };
 
@@ -115,6 +115,10 @@ impl Session<'_> {
             self.because(&format!("read by the words: {}", routed.join(", ")));
             return Ok(calls);
         }
+        let nearest = self.nearest_calls(items, subject);
+        if !nearest.is_empty() {
+            return Ok(nearest);
+        }
         match self.model_call(items, subject).await {
             Ok(calls) => Ok(calls),
             // what is named can at least be shown
@@ -138,20 +142,37 @@ impl Session<'_> {
     ) -> Result<Vec<ToolCall>, ModelError> {
         let lang = self.turn.lang;
         let tools = std::sync::Arc::clone(&self.agent.parts.tools);
-        let schemas: Vec<ToolSchema> =
+        let near = self.near.clone().unwrap_or_default();
+        let mut allowed: Vec<ToolSchema> =
             route::read_specs(&tools).filter_map(|spec| narrowed(spec, subject)).collect();
-        if schemas.is_empty() {
+        let offered = near.offered();
+        if allowed.iter().any(|schema| offered.contains(&schema.name)) {
+            allowed.retain(|schema| offered.contains(&schema.name));
+        }
+        if allowed.is_empty() {
             return Ok(Vec::new());
         }
-        let prompt = self.agent.parts.prompts.render("ask", json!({}));
-        let system = prompt.map_err(|e| ModelError::Other(e.into()))?;
+        let prompts = std::sync::Arc::clone(&self.agent.parts.prompts);
+        let written = |name, values| {
+            prompts.render(name, values).map_err(|error| ModelError::Other(error.into()))
+        };
+        let system = written("ask", json!({}))?;
+        let examples: Vec<Value> = near
+            .shown()
+            .into_iter()
+            .map(|example| json!({ "say": example.say, "tool": example.tool }))
+            .collect();
+        let user =
+            written("question", json!({ "question": self.turn.text, "examples": examples }))?;
         self.progress(
             "thinking",
             reply::pick(lang, "正在选择要查的数据……", "Choosing what to read..."),
         )
         .await;
-        let user = format!("<question>{}</question>", self.turn.text);
-        let call = self.choose(system, user, schemas).await?;
+        // the model is told about every read tool in the same words each time, so that its prompt's prefix stays cached
+        let told = route::read_specs(&tools).map(schema).collect();
+        let request = request(system, user, told, Output::ToolCall, 200);
+        let call = self.choose(ChatRequest { allowed, ..request }).await?;
         self.because(&format!("the model chose {} {}", call.name, call.arguments));
         // names come from the words; the model's own arguments only add options
         let Some(spec) = tools.spec(&call.name) else { return Ok(Vec::new()) };
@@ -367,6 +388,15 @@ async fn pass(
     answer.push_str(sentence);
     // nobody listening is fine: the whole answer is stored
     drop(events.send(TurnEvent::Delta { text: sentence.to_owned() }).await);
+}
+
+/// A tool as it is declared.
+fn schema(spec: &ToolSpec) -> ToolSchema {
+    ToolSchema {
+        name: spec.name.clone(),
+        description: spec.description.clone(),
+        parameters: spec.input_schema.clone(),
+    }
 }
 
 /// A read tool whose names can only be those the question is about.
