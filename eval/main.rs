@@ -23,6 +23,10 @@ struct Args {
     /// `candle`, `ollama:NAME`, `openai:NAME`, `scripted:FILE`, `none`.
     #[arg(long, default_value = "candle")]
     model: String,
+    /// Whether requests are also compared with examples in meaning (`prompts/examples.yaml`), which fetches the embedding
+    /// model; by default with any model but `none`.
+    #[arg(long)]
+    examples: Option<bool>,
     /// Folder of models, when it is not the user's cache.
     #[arg(long)]
     cache: Option<PathBuf>,

@@ -5,14 +5,14 @@ use std::{path::Path, sync::Arc, time::Instant};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use kubemate::{
-    app::{self, App},
+    app::{self, App, Minds},
     client::Client,
     config::{ClusterConfig, Config, SandboxOptions},
     domain::{
         Actor, Block, Change, ChangeState, ChannelKind, Health, Message, ObjectRef, Role, Speaker,
         ThreadId, TurnEvent,
     },
-    model::SharedModel,
+    embedder,
     store::AuditEntry,
 };
 use serde_json::Value;
@@ -35,10 +35,21 @@ pub(crate) async fn run(args: &Args, cases: &[Case]) -> anyhow::Result<Report> {
         config.cache.clone_from(cache);
     }
     config.choose_model(&args.model)?;
-    let model = app::model(&config)?;
-    let name = model.as_ref().map_or_else(|| "none".to_owned(), |model| model.id());
-    if let Some(model) = &model {
+    match args.examples {
+        None => {}
+        Some(true) => config.embedder = embedder::Config::default(),
+        Some(false) => config.embedder = embedder::Config(embedder::Adapter::None),
+    }
+    let minds = Minds::of(&config)?;
+    let name = minds.model.as_ref().map_or_else(|| "none".to_owned(), |model| model.id());
+    if let Some(model) = &minds.model {
         app::prepare(model, &CancellationToken::new()).await.context("the model cannot answer")?;
+    }
+    if let Some(nearest) = &minds.nearest {
+        nearest
+            .prepare()
+            .await
+            .context("the examples cannot be embedded; --examples false goes without")?;
     }
     let all = u64::from(args.trials) * cases.len() as u64;
     let bar = ProgressBar::new(all).with_style(
@@ -49,7 +60,7 @@ pub(crate) async fn run(args: &Args, cases: &[Case]) -> anyhow::Result<Report> {
     for case in cases {
         for _ in 0..args.trials.max(1) {
             bar.set_message(case.id.clone());
-            trials.push(trial(args, &config, model.clone(), case).await?);
+            trials.push(trial(args, &config, minds.clone(), case).await?);
             bar.inc(1);
         }
     }
@@ -66,12 +77,7 @@ struct World {
     seen: u64,
 }
 
-async fn trial(
-    args: &Args,
-    config: &Config,
-    model: Option<SharedModel>,
-    case: &Case,
-) -> anyhow::Result<Trial> {
+async fn trial(args: &Args, config: &Config, minds: Minds, case: &Case) -> anyhow::Result<Trial> {
     let mut trial = Trial {
         case: case.id.clone(),
         lang: case.lang.clone(),
@@ -82,7 +88,7 @@ async fn trial(
         turn_ms: Vec::new(),
     };
     let folder = tempfile::tempdir().context("making a folder for the trial")?;
-    let mut world = World::start(args, config, model, case, folder.path())
+    let mut world = World::start(args, config, minds, case, folder.path())
         .await
         .with_context(|| format!("starting the world of case {}", case.id))?;
     for (at, turn) in case.turns.iter().enumerate() {
@@ -101,7 +107,7 @@ impl World {
     async fn start(
         args: &Args,
         config: &Config,
-        model: Option<SharedModel>,
+        minds: Minds,
         case: &Case,
         folder: &Path,
     ) -> anyhow::Result<Self> {
@@ -114,7 +120,7 @@ impl World {
             scenario: Some(args.scenarios.join(&case.scenario)),
             listen: None,
         });
-        let app = App::start_with(config, model, CancellationToken::new()).await?;
+        let app = App::start_with(config, minds, CancellationToken::new()).await?;
         app.settled().await?;
         if let Some(sandbox) = app.sandbox() {
             // what was just applied gets the time to start
