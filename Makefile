@@ -53,6 +53,11 @@ eval-record: web/dist/index.html
 	mkdir -p $(dir $(RECORDING))
 	$(CARGO) run --release --bin kubemate-eval -- --model candle --at-least 0 --record $(RECORDING) $(ARGS)
 
+## eval-router: how requests are understood without a model, by words and by examples
+.PHONY: eval-router
+eval-router: web/dist/index.html
+	$(CARGO) bench --bench router
+
 ## bench: start-up, memory, messages per second, sandbox writes
 bench: web/dist/index.html
 	$(CARGO) build --release --bin kubemate

@@ -25,6 +25,10 @@ pub(crate) struct Args {
     /// `candle`, `ollama:NAME`, `openai:NAME`, `scripted:FILE`, `replay:FILE`, `none`.
     #[arg(long, default_value = "candle")]
     pub(crate) model: String,
+    /// Whether requests are also compared with examples in meaning (`prompts/examples.yaml`), which fetches the embedding
+    /// model; by default with any model but `none` and a recording.
+    #[arg(long)]
+    pub(crate) examples: Option<bool>,
     /// Folder of models, when it is not the user's cache.
     #[arg(long)]
     pub(crate) cache: Option<PathBuf>,

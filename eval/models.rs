@@ -4,7 +4,13 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
-use kubemate::{app, config::Config, model::SharedModel};
+use kubemate::{
+    agent::Nearest,
+    app::{self, Minds},
+    config::Config,
+    embedder,
+    model::SharedModel,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -18,6 +24,7 @@ use crate::{
 /// Where models come from.
 pub(crate) struct Models {
     source: Source,
+    nearest: Option<Arc<Nearest>>,
     record: Option<Transcript>,
 }
 
@@ -34,6 +41,7 @@ enum Source {
 /// The model of one trial.
 #[derive(Default)]
 pub(crate) struct Seat {
+    nearest: Option<Arc<Nearest>>,
     tally: Option<Arc<Tally>>,
     replay: Option<Arc<Replay>>,
 }
@@ -62,7 +70,8 @@ impl Models {
                 }
             }
         };
-        let mut models = Self { source, record: None };
+        let nearest = examples(args, &source, config).await?;
+        let mut models = Self { source, nearest, record: None };
         if args.record.is_some() {
             if !matches!(models.source, Source::Shared(_) | Source::Script(_)) {
                 bail!("--record needs a model that answers by itself, not --model {}", args.model);
@@ -99,7 +108,7 @@ impl Models {
     pub(crate) fn seat(&self, case: &str, trial: u32) -> anyhow::Result<Seat> {
         let mut replay = None;
         let mut model: SharedModel = match &self.source {
-            Source::None => return Ok(Seat::default()),
+            Source::None => return Ok(Seat { nearest: self.nearest.clone(), ..Seat::default() }),
             Source::Shared(model) => Arc::clone(model),
             Source::Script(config) => app::model(config)?.context("there is no script")?,
             Source::Recording(transcript) => {
@@ -112,14 +121,37 @@ impl Models {
             let cursor = Cursor::new(transcript.clone(), case, trial);
             model = Arc::new(Recorder::new(model, cursor));
         }
-        Ok(Seat { tally: Some(Arc::new(Tally::new(model))), replay })
+        Ok(Seat { nearest: self.nearest.clone(), tally: Some(Arc::new(Tally::new(model))), replay })
     }
 }
 
+/// The examples, ready to be compared with, where they are wanted.
+async fn examples(
+    args: &Args,
+    source: &Source,
+    config: &mut Config,
+) -> anyhow::Result<Option<Arc<Nearest>>> {
+    let by_default = !matches!(source, Source::None | Source::Recording(_));
+    if !args.examples.unwrap_or(by_default) {
+        config.embedder = embedder::Config(embedder::Adapter::None);
+    } else if args.examples == Some(true) {
+        config.embedder = embedder::Config::default();
+    }
+    let nearest = Minds::of(config)?.nearest;
+    if let Some(nearest) = &nearest {
+        nearest
+            .prepare()
+            .await
+            .context("the examples cannot be embedded; --examples false goes without")?;
+    }
+    Ok(nearest)
+}
+
 impl Seat {
-    /// The model, when there is one.
-    pub(crate) fn model(&self) -> Option<SharedModel> {
-        self.tally.clone().map(|tally| tally as SharedModel)
+    /// What a program of this trial thinks with.
+    pub(crate) fn minds(&self) -> Minds {
+        let model = self.tally.clone().map(|tally| tally as SharedModel);
+        Minds { model, nearest: self.nearest.clone() }
     }
 
     /// What it was used for.

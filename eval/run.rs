@@ -66,7 +66,7 @@ async fn trial(config: Config, models: &Models, case: &Case, number: u32) -> any
     let folder = tempfile::tempdir().context("making a folder for the trial")?;
     let begun = Instant::now();
     let mut world =
-        World::start(config, seat.model(), folder.path()).await.context("starting the world")?;
+        World::start(config, seat.minds(), folder.path()).await.context("starting the world")?;
     let mut trial = Trial::new(case, number);
     for (at, turn) in case.turns.iter().enumerate() {
         let of_turn = |text: &str| format!("turn {}: {text}", at + 1);

@@ -9,14 +9,13 @@ use std::{
 
 use anyhow::{Context, bail};
 use kubemate::{
-    app::{self, App},
+    app::{self, App, Minds},
     client::Client,
     config::Config,
     domain::{
         Actor, Block, Change, ChangeId, ChangeState, ChannelKind, Health, Message, ObjectRef, Role,
         Speaker, ThreadId, TurnEvent,
     },
-    model::SharedModel,
     store::{AuditEntry, ChangeFilter},
     worktree::{MAIN, Repository},
 };
@@ -62,7 +61,7 @@ impl World {
     /// Starts the program in `folder`; `config` names the scenario.
     pub(crate) async fn start(
         mut config: Config,
-        model: Option<SharedModel>,
+        minds: Minds,
         folder: &Path,
     ) -> anyhow::Result<Self> {
         config.listen = ([127, 0, 0, 1], 0).into();
@@ -70,7 +69,7 @@ impl World {
         config.repository.path = None;
         config.server.requests_per_minute = 10_000;
         let path = app::repository_path(&config);
-        let app = App::start_with(config, model, CancellationToken::new()).await?;
+        let app = App::start_with(config, minds, CancellationToken::new()).await?;
         app.settled().await?;
         if let Some(sandbox) = app.sandbox() {
             sandbox.advance(WARM_UP).await;

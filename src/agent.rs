@@ -14,6 +14,7 @@ mod lead;
 mod lexicon;
 mod moment;
 mod names;
+mod nearest;
 mod number;
 mod quantity;
 mod read;
@@ -35,11 +36,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::{Actor, Block, Choice, Inventory, Lang, Message, Operation, ThreadId, TurnEvent},
+    domain::{
+        Actor, Block, Choice, Explanation, Inventory, Lang, Message, Operation, ThreadId, TurnEvent,
+    },
     model::{SharedModel, ToolCall},
     prompt::Prompts,
     tool::Registry,
 };
+pub use nearest::{Nearest, Neighbours};
 use session::Session;
 
 /// Bounds of one turn, and of what may be asked for.
@@ -94,6 +98,8 @@ pub struct AgentParts {
     pub tools: Arc<Registry>,
     /// Every prompt.
     pub prompts: Arc<Prompts>,
+    /// The example requests, to compare with in meaning; `None` leaves the words alone.
+    pub nearest: Option<Arc<Nearest>>,
     /// Bounds.
     pub budget: Config,
 }
@@ -169,6 +175,7 @@ impl Agent {
                 calls: session.calls,
                 model,
                 prompt: Some(self.prompt_hash()),
+                explanation: session.explained,
             };
         };
         Outcome {
@@ -177,13 +184,15 @@ impl Agent {
             calls: session.calls,
             prompt: model.as_ref().map(|_| self.prompt_hash()),
             model,
+            explanation: session.explained,
         }
     }
 
-    /// SHA-256 (hex, shortened) over prompts and tools, for transcripts and commit trailers.
+    /// SHA-256 (hex, shortened) over prompts, tools and examples, for transcripts and commit trailers.
     fn prompt_hash(&self) -> String {
-        let both = format!("{}{}", self.parts.prompts.hash(), self.parts.tools.hash());
-        hex::encode(&Sha256::digest(both.as_bytes())[..8])
+        let examples = self.parts.nearest.as_ref().map_or("", |nearest| nearest.hash());
+        let all = format!("{}{}{examples}", self.parts.prompts.hash(), self.parts.tools.hash());
+        hex::encode(&Sha256::digest(all.as_bytes())[..8])
     }
 }
 
@@ -221,6 +230,8 @@ pub struct Outcome {
     pub model: Option<String>,
     /// Hash of the prompts and tools used.
     pub prompt: Option<String>,
+    /// Every decision on the way.
+    pub explanation: Explanation,
 }
 
 /// What the operator gets.

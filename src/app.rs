@@ -1,10 +1,12 @@
 //! The wiring: builds every part from the configuration, runs them, and stops them in order.
 
 pub mod folder;
+mod minds;
 mod prepare;
 mod sample;
 pub mod tokens;
 
+pub use minds::Minds;
 pub use prepare::prepare;
 
 use std::{
@@ -62,34 +64,29 @@ impl App {
     /// # Errors
     /// What could not be started and what to do about it.
     pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
-        let model = model(&config)?;
-        let mut app = Self::start_with(config, model.clone(), stop.clone()).await?;
-        if let Some(model) = model {
-            // fetched and loaded while the operator looks around; typed commands work meanwhile
-            app.tasks.spawn(async move {
-                match prepare(&model, &stop).await {
-                    Ok(()) => tracing::info!(model = model.id(), "the model is ready"),
-                    Err(error) => {
-                        tracing::warn!(%error, "the model is not ready; typed commands work")
-                    }
-                }
-                stop.cancelled().await;
-                Ok(())
-            });
-        }
+        let minds = Minds::of(&config)?;
+        let mut app = Self::start_with(config, minds.clone(), stop.clone()).await?;
+        // fetched and loaded while the operator looks around; typed commands work meanwhile
+        app.tasks.spawn(async move {
+            minds.prepare(&stop).await;
+            stop.cancelled().await;
+            Ok(())
+        });
         Ok(app)
     }
 
-    /// Starts everything with the given model (evaluation shares one among many programs, tests script theirs).
+    /// Starts everything with the given models (evaluation shares them among many programs, tests script theirs).
     ///
     /// # Errors
     /// What could not be started and what to do about it.
     pub async fn start_with(
         config: Config,
-        model: Option<SharedModel>,
+        minds: impl Into<Minds>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         install_tls();
+        let minds = minds.into();
+        let model = minds.model.clone();
         let lock = folder::lock(&config.data)?;
         let scenario = scenario(&config)?;
         let sandbox = match &scenario {
@@ -110,7 +107,7 @@ impl App {
             None => Cluster::new(client_config),
         };
         let chatops =
-            conversations(&config, cluster, repository, model.clone(), stop.child_token())?;
+            conversations(&config, cluster, repository, minds, stop.child_token())?;
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!(
                 "listening on {}; is another kubemate running? --listen takes another address",
@@ -281,7 +278,7 @@ fn conversations(
     config: &Config,
     cluster: Cluster,
     repository: Repository,
-    model: Option<SharedModel>,
+    minds: Minds,
     cancel: CancellationToken,
 ) -> anyhow::Result<Arc<ChatOps>> {
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.data.join("kubemate.db"))?);
@@ -298,9 +295,10 @@ fn conversations(
     });
     let tools = tool::registry(&cluster, &repository).context("putting the tools together")?;
     let agent = Arc::new(Agent::new(AgentParts {
-        model: model.clone(),
+        model: minds.model,
         tools: Arc::new(tools),
         prompts: Arc::new(Prompts::load()?),
+        nearest: minds.nearest,
         budget: config.agent.clone(),
     }));
     let inventories = Inventories::new(cluster.clone(), Arc::clone(&delivery));

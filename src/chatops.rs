@@ -344,6 +344,8 @@ impl ChatOps {
         };
         drop(sender);
         forward.await?;
+        let explanation = Box::new(outcome.explanation.clone());
+        self.emit(&accepted.thread, TurnEvent::Explained { explanation });
         self.audit(actor, &accepted.thread, "ask", audit_detail(&outcome)).await?;
         self.finish(asked, outcome).await
     }
@@ -451,5 +453,6 @@ fn audit_detail(outcome: &Outcome) -> serde_json::Value {
         "calls": outcome.calls,
         "model": outcome.model,
         "prompt": outcome.prompt,
+        "why": outcome.explanation,
     })
 }

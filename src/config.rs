@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::{
     agent, chatops,
     domain::{Lang, Role},
-    model, policy, reconcile, server, telemetry,
+    embedder, model, policy, reconcile, server, telemetry,
 };
 
 /// Everything that can be set. Every key is optional; unknown keys are errors.
@@ -34,6 +34,8 @@ pub struct Config {
     pub operators: Vec<OperatorConfig>,
     /// Models in fallback order; empty is "no model": typed commands only.
     pub model: model::Config,
+    /// Sentence embeddings; without them the words of a request decide alone.
+    pub embedder: embedder::Config,
     /// Bounds of a turn.
     pub agent: agent::Config,
     /// Conversation limits.
@@ -116,6 +118,7 @@ impl Default for Config {
             repository: RepositoryConfig::default(),
             operators: Vec::new(),
             model: model::Config::default(),
+            embedder: embedder::Config::default(),
             agent: agent::Config::default(),
             chat: chatops::Config::default(),
             policy: policy::Config::default(),
@@ -151,13 +154,16 @@ impl Config {
         Ok(config)
     }
 
-    /// Replaces the configured models by the one of the command line; `none` is none.
+    /// Replaces the configured models by the one of the command line; `none` is none, and nothing is fetched then.
     ///
     /// # Errors
     /// When `spec` names no model.
     pub fn choose_model(&mut self, spec: &str) -> anyhow::Result<()> {
         self.model.models = match spec {
-            "none" => Vec::new(),
+            "none" => {
+                self.embedder = embedder::Config(embedder::Adapter::None);
+                Vec::new()
+            }
             spec => vec![spec.parse().with_context(|| format!("reading --model {spec}"))?],
         };
         Ok(())

@@ -4,6 +4,7 @@ pub mod actor;
 pub mod change;
 pub mod chat;
 pub mod evidence;
+pub mod explanation;
 pub mod finding;
 pub mod inventory;
 pub mod overview;
@@ -15,6 +16,7 @@ pub use change::{
 };
 pub use chat::{Block, Choice, Lang, Message, MessageId, Speaker, Thread, ThreadId, TurnEvent};
 pub use evidence::Evidence;
+pub use explanation::{Candidate, Consultation, Explanation, FoundName, Likeness};
 pub use finding::{Finding, Severity};
 pub use inventory::{ContainerInfo, Inventory, Workload};
 pub use overview::{Health, NamespaceOverview, NodeOverview, Overview, WorkloadOverview};

@@ -6,6 +6,7 @@
 pub mod domain;
 
 // seams: trait + types + error in x.rs, adapters in x/
+pub mod embedder;
 pub mod forge;
 pub mod model;
 pub mod store;

@@ -15,7 +15,7 @@ pub mod candle;
 mod config;
 pub mod download;
 pub mod fallback;
-mod http;
+pub(crate) mod http;
 pub mod ollama;
 pub mod openai;
 pub mod scripted;
@@ -46,14 +46,26 @@ pub trait Model: Send + Sync {
 pub struct ChatRequest {
     /// System prompt first. Identical prefixes of successive requests may be cached by the adapter.
     pub messages: Vec<ChatMessage>,
-    /// Tools the model may call in this request; schemas may be narrowed to the live inventory (enums).
+    /// Tools the model is told about; their schemas may hold the names of the live inventory (enums).
     pub tools: Vec<ToolSchema>,
+    /// What may be called in this request, where that is less: some of `tools`, with schemas narrowed to what was said.
+    /// Constrains the call without being shown, so that the prompt stays the same. Empty: all of `tools`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<ToolSchema>,
     /// What must come out.
     pub output: Output,
     /// Upper bound of generated tokens.
     pub max_tokens: u32,
     /// 0 is greedy.
     pub temperature: f32,
+}
+
+impl ChatRequest {
+    /// What may be called.
+    #[must_use]
+    pub fn callable(&self) -> &[ToolSchema] {
+        if self.allowed.is_empty() { &self.tools } else { &self.allowed }
+    }
 }
 
 /// What the model must produce.

@@ -1,9 +1,14 @@
-//! What the model is told: `prompts/*.md`, each a front matter and a strict template, embedded in the binary.
+//! What the model is told: `prompts/*.md`, each a front matter and a strict template, embedded in the binary; and the
+//! examples that requests are compared with.
+
+mod examples;
 
 use minijinja::{Environment, UndefinedBehavior};
 use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use examples::{Example, Examples, Wish};
 
 #[derive(RustEmbed)]
 #[folder = "prompts/"]

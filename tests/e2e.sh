@@ -20,6 +20,9 @@ if [ ! -x "$cache/e2e/bin/kubectl" ]; then
 fi
 PATH="$cache/e2e/bin:$PATH" cargo test --test it kubectl -- --nocapture
 
+say "the embedding model computes what its reference does"
+KUBEMATE_EMBEDDER="$cache" cargo test --test it the_real_model_computes -- --nocapture
+
 say "release build"
 cargo build --release --bins
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{Choice, Evidence},
-    model::{ModelError, ToolCall, ToolSchema},
+    model::{ChatRequest, ModelError, Output, ToolCall, ToolSchema},
     tool::ToolSpec,
 };
 
@@ -157,6 +157,10 @@ impl Session<'_> {
             self.because(&format!("read by the words: {}", routed.join(", ")));
             return Ok(calls);
         }
+        let nearest = self.nearest_calls(items, subject);
+        if !nearest.is_empty() {
+            return Ok(nearest);
+        }
         match self.model_call(items, subject).await {
             Ok(calls) => Ok(calls),
             // what is named can at least be shown
@@ -180,20 +184,37 @@ impl Session<'_> {
     ) -> Result<Vec<ToolCall>, ModelError> {
         let lang = self.turn.lang;
         let tools = std::sync::Arc::clone(&self.agent.parts.tools);
-        let schemas: Vec<ToolSchema> =
+        let near = self.near.clone().unwrap_or_default();
+        let mut allowed: Vec<ToolSchema> =
             route::read_specs(&tools).filter_map(|spec| narrowed(spec, subject)).collect();
-        if schemas.is_empty() {
+        let offered = near.offered();
+        if allowed.iter().any(|schema| offered.contains(&schema.name)) {
+            allowed.retain(|schema| offered.contains(&schema.name));
+        }
+        if allowed.is_empty() {
             return Ok(Vec::new());
         }
-        let prompt = self.agent.parts.prompts.render("ask", json!({}));
-        let system = prompt.map_err(|e| ModelError::Other(e.into()))?;
+        let prompts = std::sync::Arc::clone(&self.agent.parts.prompts);
+        let written = |name, values| {
+            prompts.render(name, values).map_err(|error| ModelError::Other(error.into()))
+        };
+        let system = written("ask", json!({}))?;
+        let examples: Vec<Value> = near
+            .shown()
+            .into_iter()
+            .map(|example| json!({ "say": example.say, "tool": example.tool }))
+            .collect();
+        let user =
+            written("question", json!({ "question": self.turn.text, "examples": examples }))?;
         self.progress(
             "thinking",
             reply::pick(lang, "正在选择要查的数据……", "Choosing what to read..."),
         )
         .await;
-        let user = format!("<question>{}</question>", self.turn.text);
-        let call = self.choose(system, user, schemas).await?;
+        // the model is told about every read tool in the same words each time, so that its prompt's prefix stays cached
+        let told = route::read_specs(&tools).map(schema).collect();
+        let request = request(system, user, told, Output::ToolCall, 200);
+        let call = self.choose(ChatRequest { allowed, ..request }).await?;
         self.because(&format!("the model chose {} {}", call.name, call.arguments));
         // names come from the words; the model's own arguments only add options
         let Some(spec) = tools.spec(&call.name) else { return Ok(Vec::new()) };
@@ -294,6 +315,15 @@ fn ails(evidence: &Evidence, target: &Target) -> bool {
                 && evidence.data["health"] != "healthy"
         }
         _ => false,
+    }
+}
+
+/// A tool as it is declared.
+fn schema(spec: &ToolSpec) -> ToolSchema {
+    ToolSchema {
+        name: spec.name.clone(),
+        description: spec.description.clone(),
+        parameters: spec.input_schema.clone(),
     }
 }
 

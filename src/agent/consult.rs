@@ -1,21 +1,18 @@
 //! Asking the model, within the budget of the turn.
 
+use std::time::Instant;
+
 use tokio::sync::mpsc;
 
 use super::session::Session;
+use crate::domain::Consultation;
 use crate::model::{
     ChatMessage, ChatRequest, ChatResponse, ChatRole, ModelError, Output, ToolCall, ToolSchema,
 };
 
 impl Session<'_> {
     /// Asks the model for one tool call.
-    pub(super) async fn choose(
-        &mut self,
-        system: String,
-        user: String,
-        tools: Vec<ToolSchema>,
-    ) -> Result<ToolCall, ModelError> {
-        let request = request(system, user, tools, Output::ToolCall, 200);
+    pub(super) async fn choose(&mut self, request: ChatRequest) -> Result<ToolCall, ModelError> {
         let response = self.chat(request, None).await?;
         response.call.ok_or_else(|| ModelError::Malformed {
             detail: "there is no call in it".to_owned(),
@@ -43,9 +40,40 @@ impl Session<'_> {
         // ends the model's work when nobody waits for it any more
         let token = self.cancel.child_token();
         let _ended = token.clone().drop_guard();
-        let response = model.chat(request, tokens, token).await?;
+        let asked = Asked::begin(&request);
+        let response = model.chat(request, tokens, token).await;
+        self.explained.model_calls.push(asked.end(&response));
+        let response = response?;
         self.output_tokens += response.usage.output_tokens;
         Ok(response)
+    }
+}
+
+/// A model call while it runs, for the explanation.
+struct Asked {
+    offered: Vec<String>,
+    begun: Instant,
+}
+
+impl Asked {
+    fn begin(request: &ChatRequest) -> Self {
+        let offered = request.callable().iter().map(|tool| tool.name.clone()).collect();
+        Self { offered, begun: Instant::now() }
+    }
+
+    fn end(self, response: &Result<ChatResponse, ModelError>) -> Consultation {
+        let milliseconds = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let known = Consultation { offered: self.offered, milliseconds, ..Consultation::default() };
+        match response {
+            Err(error) => Consultation { error: Some(error.to_string()), ..known },
+            Ok(response) => Consultation {
+                chose: response.call.as_ref().map(|call| call.name.clone()),
+                input_tokens: response.usage.input_tokens,
+                cached_tokens: response.usage.cached_tokens,
+                output_tokens: response.usage.output_tokens,
+                ..known
+            },
+        }
     }
 }
 
@@ -61,6 +89,7 @@ pub(super) fn request(
     ChatRequest {
         messages: vec![message(ChatRole::System, system), message(ChatRole::User, user)],
         tools,
+        allowed: Vec::new(),
         output,
         max_tokens,
         temperature: 0.0,

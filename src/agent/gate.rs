@@ -47,6 +47,30 @@ pub(super) enum Intent {
     Irrelevant,
 }
 
+impl Intent {
+    /// For people.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "command",
+            Self::Confirm(..) => "command to be confirmed",
+            Self::Unclear => "perhaps a command",
+            Self::Question => "question",
+            Self::Negated => "negated",
+            Self::Unsupported(_) => "unsupported",
+            Self::Stop(_) => "stop",
+            Self::SkipReview => "skip the review",
+            Self::Override => "override the rules",
+            Self::Secret => "secret",
+            Self::Approval => "approval",
+            Self::Nothing => "nothing to confirm",
+            Self::HowTo => "how to",
+            Self::Greeting => "greeting",
+            Self::Help => "help",
+            Self::Irrelevant => "irrelevant",
+        }
+    }
+}
+
 /// Why a command needs a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doubt {

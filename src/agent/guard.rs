@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Map, Value, json};
 
 use super::{
+    consult::request,
     draft::{Amount, Draft, Verb},
     lexicon::Sense,
     names::Names,
@@ -15,7 +16,7 @@ use super::{
     values,
 };
 use crate::{
-    model::{ModelError, ToolCall, ToolSchema},
+    model::{ModelError, Output, ToolCall, ToolSchema},
     tool::ToolSpec,
 };
 
@@ -108,7 +109,7 @@ async fn choose(
     let prompt = session.agent.parts.prompts.render("change", json!({}));
     let system = prompt.map_err(|e| ModelError::Other(e.into()))?;
     let user = format!("<request>{}</request>", session.turn.text);
-    let call = session.choose(system, user, tools).await?;
+    let call = session.choose(request(system, user, tools, Output::ToolCall, 200)).await?;
     session.because(&format!("the model chose {} {}", call.name, call.arguments));
     Ok(grounded(&call, said))
 }

@@ -12,13 +12,14 @@ use super::{
     gate::{Doubt, Intent, gate},
     guard,
     lexicon::{Sense, environment_group},
-    names::Names,
+    names::{Name, Names},
+    nearest::Neighbours,
     reply,
     resolve::{self, Answer, Ask, Fill, Slot, Stop, World},
     scan::{Item, What, scan},
 };
 use crate::{
-    domain::{Block, Choice, Role, TurnEvent},
+    domain::{Block, Choice, Explanation, FoundName, Role, TurnEvent},
     model::ToolCall,
     tool::{ToolContext, ToolError, ToolOutput},
 };
@@ -71,6 +72,10 @@ pub(super) struct Session<'a> {
     pub(super) used_model: bool,
     /// Whether the operator asked in words (and not by a typed command), so that the model may answer.
     pub(super) asked_in_words: bool,
+    /// The neighbours in meaning, where the words left something open.
+    pub(super) near: Option<Neighbours>,
+    /// What was decided so far.
+    pub(super) explained: Explanation,
 }
 
 impl<'a> Session<'a> {
@@ -93,6 +98,8 @@ impl<'a> Session<'a> {
             output_tokens: 0,
             used_model: false,
             asked_in_words: true,
+            near: None,
+            explained: Explanation::default(),
         }
     }
 
@@ -108,6 +115,7 @@ impl<'a> Session<'a> {
         let names = Names::of(&turn.inventory);
         let items = scan(&turn.text, &names);
         let clauses = clause::clauses(&items);
+        self.explained.names = items.iter().filter_map(found_name).collect();
         if let Some(pending) = self.state.pending.take() {
             let world = (&*turn.inventory, &names);
             match dialogue::answer(&pending, &turn.text, &items, &clauses, world) {
@@ -123,7 +131,9 @@ impl<'a> Session<'a> {
             }
         }
         let intent = gate(&items, &clauses, &names);
-        self.because(&format!("gate: {}", intent_name(&intent)));
+        self.because(&format!("gate: {}", intent.name()));
+        intent.name().clone_into(&mut self.explained.gate);
+        let intent = self.reconsidered(intent, &items).await;
         self.follow(intent, &items, &names).await
     }
 
@@ -407,6 +417,7 @@ impl<'a> Session<'a> {
     pub(super) fn because(&mut self, why: &str) {
         tracing::debug!(thread = %self.turn.thread, why);
         self.state.why.push(why.to_owned());
+        self.explained.steps.push(why.to_owned());
     }
 }
 
@@ -448,6 +459,17 @@ fn typed_place(typed: Place, names: &Names) -> Place {
     place
 }
 
+/// A name that was said, for people.
+fn found_name(item: &Item) -> Option<FoundName> {
+    let Name { workloads, namespace, environment, others } = item.name()?;
+    let kinds = workloads.iter().map(|name| format!("workload {name}"));
+    let means = kinds
+        .chain(namespace.iter().map(|name| format!("namespace {name}")))
+        .chain(environment.iter().map(|name| format!("environment {name}")))
+        .chain(others.iter().map(|name| format!("object {name}")));
+    Some(FoundName { said: item.text.clone(), means: means.collect() })
+}
+
 fn choice(say: &str) -> Choice {
     Choice { label: say.to_owned(), say: say.to_owned() }
 }
@@ -466,25 +488,4 @@ pub(super) fn refusal(code: &str, reason: String) -> TurnResult {
 
 pub(super) fn failed(message: String) -> TurnResult {
     TurnResult::Failed(message)
-}
-
-fn intent_name(intent: &Intent) -> &'static str {
-    match intent {
-        Intent::Command(_) => "command",
-        Intent::Confirm(..) => "command to be confirmed",
-        Intent::Unclear => "perhaps a command",
-        Intent::Question => "question",
-        Intent::Negated => "negated",
-        Intent::Unsupported(_) => "unsupported",
-        Intent::Stop(_) => "stop",
-        Intent::SkipReview => "skip the review",
-        Intent::Override => "override the rules",
-        Intent::Secret => "secret",
-        Intent::Approval => "approval",
-        Intent::Nothing => "nothing to confirm",
-        Intent::HowTo => "how to",
-        Intent::Greeting => "greeting",
-        Intent::Help => "help",
-        Intent::Irrelevant => "irrelevant",
-    }
 }

@@ -16,6 +16,7 @@ pub async fn prepare(model: &SharedModel, cancel: &CancellationToken) -> Result<
     let request = ChatRequest {
         messages: vec![ChatMessage { role: ChatRole::User, content: "hello".to_owned() }],
         tools: Vec::new(),
+        allowed: Vec::new(),
         output: Output::Text,
         max_tokens: 1,
         temperature: 0.0,

@@ -1,5 +1,7 @@
 //! `kubemate ask`: one question, or an interactive session with history and completion.
 
+mod explain;
+
 use std::{io::Write, path::Path};
 
 use anyhow::Context;
@@ -25,6 +27,9 @@ pub struct AskArgs {
     /// Go on in this thread.
     #[arg(long, value_name = "ID")]
     pub thread: Option<String>,
+    /// Show how the message was understood: gate, names, nearest examples, candidates, guards, model calls.
+    #[arg(long)]
+    pub explain: bool,
     /// When a change is proposed, wait until it is healthy, rejected or failed.
     #[arg(long)]
     pub wait: bool,
@@ -40,8 +45,9 @@ pub(super) async fn ask(
 ) -> anyhow::Result<u8> {
     let client = args.server.client(config)?;
     let mut thread = args.thread.clone().map(ThreadId);
+    let shown = Shown { json: args.server.json, explain: args.explain };
     if !args.text.is_empty() {
-        let said = say(&client, &mut thread, &args.text.join(" "), args.server.json, out).await?;
+        let said = say(&client, &mut thread, &args.text.join(" "), shown, out).await?;
         return if args.wait {
             wait(&client, said, args.server.json, out).await
         } else {
@@ -67,7 +73,7 @@ pub(super) async fn ask(
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) => {
                 editor.add_history_entry(&line)?;
-                if let Err(error) = say(&client, &mut thread, &line, args.server.json, out).await {
+                if let Err(error) = say(&client, &mut thread, &line, shown, out).await {
                     writeln!(out, "error: {error:#}")?;
                 }
             }
@@ -80,6 +86,13 @@ pub(super) async fn ask(
     Ok(exit::OK)
 }
 
+/// What is printed, and how.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    json: bool,
+    explain: bool,
+}
+
 /// How a turn ended.
 struct Said {
     code: u8,
@@ -90,7 +103,7 @@ async fn say(
     client: &Client,
     thread: &mut Option<ThreadId>,
     text: &str,
-    json: bool,
+    shown: Shown,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<Said> {
     let mut said = Said { code: exit::OK, change: None };
@@ -103,7 +116,12 @@ async fn say(
                 let blocks = serde_json::to_value(&message.blocks).unwrap_or_default();
                 said.change = changes::change_of(&blocks).or(said.change.take());
             }
-            let written = if json { write_json(event, terminal.out) } else { terminal.show(event) };
+            let hidden = matches!(event, TurnEvent::Explained { .. }) && !shown.explain;
+            let written = match (hidden, shown.json) {
+                (true, _) => Ok(()),
+                (false, true) => write_json(event, terminal.out),
+                (false, false) => terminal.show(event),
+            };
             if let Err(error) = written {
                 failed.get_or_insert(error);
             }
@@ -190,6 +208,7 @@ impl Terminal<'_> {
                 }
                 Ok(())
             }
+            TurnEvent::Explained { explanation } => explain::write(explanation, self.out),
             TurnEvent::Accepted { .. } | TurnEvent::Done => Ok(()),
         }
     }

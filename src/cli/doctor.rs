@@ -9,6 +9,7 @@ use super::exit;
 use crate::{
     app,
     config::{ClusterConfig, Config},
+    embedder,
     gitops::{render, unit},
 };
 
@@ -37,6 +38,7 @@ pub(super) async fn doctor(
         Check { name: "repository", result: repository(config).map_err(said) },
         Check { name: "cluster", result: cluster(config).await.map_err(said) },
         Check { name: "model", result: model(config).await.map_err(said) },
+        Check { name: "embedder", result: embedder(config).await.map_err(said) },
         Check { name: "server", result: server(config).await.map_err(said) },
     ];
     for Check { name, result } in &checks {
@@ -106,6 +108,16 @@ async fn model(config: &Config) -> anyhow::Result<String> {
         Some(model) => {
             model.health().await?;
             Ok(format!("{} can answer", model.id()))
+        }
+    }
+}
+
+async fn embedder(config: &Config) -> anyhow::Result<String> {
+    match embedder::build(&config.embedder, &config.cache)? {
+        None => Ok("none: the words of a request decide alone".to_owned()),
+        Some(embedder) => {
+            embedder.health().await?;
+            Ok(format!("{} can answer", embedder.id()))
         }
     }
 }

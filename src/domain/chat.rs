@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Actor, ChangeId, ChangeState, Evidence};
+use super::{Actor, ChangeId, ChangeState, Evidence, Explanation};
 
 /// The language a person writes in; replies use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -159,6 +159,11 @@ pub enum TurnEvent {
     Delta {
         /// The new piece.
         text: String,
+    },
+    /// Why the turn ends as it does; comes before its message.
+    Explained {
+        /// Every decision.
+        explanation: Box<Explanation>,
     },
     /// A complete message of kubemate was stored (replaces any streamed deltas).
     Message {

@@ -58,7 +58,7 @@ pub struct Wheels {
     pub version: String,
     /// How many parts.
     pub parts: u32,
-    /// How the name of the part inside the package ends.
+    /// How the name of the part inside the package ends; `.whl` is the package itself.
     pub member: String,
 }
 

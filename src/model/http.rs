@@ -18,7 +18,7 @@ const BUSY_TRIES: u32 = 2;
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// A client with a short connect time-out. Installs the process's TLS provider when nobody did.
-pub(super) fn client() -> anyhow::Result<reqwest::Client> {
+pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
     // an error only says that a provider is installed already
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -30,18 +30,18 @@ pub(super) fn client() -> anyhow::Result<reqwest::Client> {
 
 /// Where a server is and how it is called in messages.
 #[derive(Debug, Clone)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     /// `ollama` or `openai`.
-    pub(super) adapter: &'static str,
+    pub(crate) adapter: &'static str,
     /// Base URL without a slash at the end.
-    pub(super) url: String,
+    pub(crate) url: String,
     /// Longest silence before the next piece of an answer.
-    pub(super) silence: Duration,
+    pub(crate) silence: Duration,
 }
 
 impl Peer {
     /// Sends `request` until the server is not busy; the answer's head must come within `silence`.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<reqwest::Response, ModelError> {
@@ -73,7 +73,7 @@ impl Peer {
             cause = deeper;
         }
         ModelError::Unavailable(format!(
-            "cannot reach the {} server at {}: {cause}; start it or correct `url` in the model's configuration",
+            "cannot reach the {} server at {}: {cause}; start it or correct `url` in its configuration",
             self.adapter, self.url
         ))
     }
@@ -88,12 +88,12 @@ impl Peer {
     }
 
     /// The error for a status that means the same on every server; `body` is what it said.
-    pub(super) fn refused(&self, status: StatusCode, body: &str) -> ModelError {
+    pub(crate) fn refused(&self, status: StatusCode, body: &str) -> ModelError {
         let said: String = body.chars().take(300).collect();
         let place = format!("the {} server at {}", self.adapter, self.url);
         match status.as_u16() {
             401 | 403 => ModelError::Unavailable(format!(
-                "{place} refused the key ({status}); set `key` in the model's configuration"
+                "{place} refused the key ({status}); set `key` in its configuration"
             )),
             429 => {
                 ModelError::Unavailable(format!("{place} is over its rate limit; try again later"))
@@ -106,7 +106,7 @@ impl Peer {
     }
 
     /// The lines of a streamed body, bounded in size and in silence.
-    pub(super) fn lines(&self, response: reqwest::Response) -> Lines {
+    pub(crate) fn lines(&self, response: reqwest::Response) -> Lines {
         Lines {
             peer: self.clone(),
             stream: response.bytes_stream().boxed(),
@@ -118,7 +118,7 @@ impl Peer {
 }
 
 /// Lines of a body as they arrive.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     peer: Peer,
     stream: futures::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
     buffer: Vec<u8>,
@@ -128,7 +128,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// The next line without its end, or `None` at the end of the body.
-    pub(super) async fn next(&mut self) -> Result<Option<String>, ModelError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<String>, ModelError> {
         loop {
             if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
@@ -171,20 +171,20 @@ impl Lines {
 }
 
 /// Collects the pieces of an answer and hands pieces of text on.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Everything so far.
-    pub(super) text: String,
+    pub(crate) text: String,
     listener: Option<mpsc::Sender<String>>,
 }
 
 impl Answer {
     /// Pieces go to `tokens` when text was asked for.
-    pub(super) fn new(tokens: Option<mpsc::Sender<String>>, output: Output) -> Self {
+    pub(crate) fn new(tokens: Option<mpsc::Sender<String>>, output: Output) -> Self {
         Self { text: String::new(), listener: tokens.filter(|_| output == Output::Text) }
     }
 
     /// Adds a piece. `false` when the answer is longer than any answer should be.
-    pub(super) async fn push(&mut self, piece: &str) -> bool {
+    pub(crate) async fn push(&mut self, piece: &str) -> bool {
         self.text.push_str(piece);
         if let Some(listener) = &self.listener
             && !piece.is_empty()
@@ -197,7 +197,7 @@ impl Answer {
 }
 
 /// Whether a server's error text says that the prompt does not fit.
-pub(super) fn says_too_long(body: &str) -> bool {
+pub(crate) fn says_too_long(body: &str) -> bool {
     let body = body.to_lowercase();
     [
         "context length",
@@ -212,7 +212,7 @@ pub(super) fn says_too_long(body: &str) -> bool {
 }
 
 /// About how many tokens `text` has, for messages: a Han character is about one, four other characters are.
-pub(super) fn estimate_tokens(text: &str) -> usize {
+pub(crate) fn estimate_tokens(text: &str) -> usize {
     let wide = text.chars().filter(|c| *c >= '\u{2e80}').count();
     wide + (text.chars().count() - wide).div_ceil(4)
 }

@@ -99,7 +99,7 @@ impl Ollama {
             },
         });
         match constraint {
-            BY_SCHEMA if call => body["format"] = call::schema_of_call(&request.tools),
+            BY_SCHEMA if call => body["format"] = call::schema_of_call(request.callable()),
             BY_JSON if call => body["format"] = json!("json"),
             _ => {}
         }
@@ -203,7 +203,7 @@ impl Ollama {
             )));
         }
         let call = match request.output {
-            Output::ToolCall => Some(call::call_from_text(&answer.text, &request.tools)?),
+            Output::ToolCall => Some(call::call_from_text(&answer.text, request.callable())?),
             Output::Text => None,
         };
         let text = if call.is_some() { String::new() } else { answer.text };

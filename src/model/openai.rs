@@ -116,14 +116,14 @@ impl Openai {
         });
         match way {
             BY_TOOLS if call => {
-                body["tools"] = request.tools.iter().map(|tool| json!({"type": "function", "function": {
+                body["tools"] = request.callable().iter().map(|tool| json!({"type": "function", "function": {
                     "name": tool.name, "description": tool.description, "parameters": call::plain(&tool.parameters)}}))
                     .collect();
                 body["tool_choice"] = json!("required");
                 body["parallel_tool_calls"] = json!(false);
             }
             BY_SCHEMA if call => {
-                let schema = call::schema_of_call(&request.tools);
+                let schema = call::schema_of_call(request.callable());
                 body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "call", "schema": schema}});
             }
             _ => {}
@@ -268,12 +268,12 @@ impl Called {
             ));
         }
         if self.name.is_empty() {
-            return call::call_from_text(text, &request.tools);
+            return call::call_from_text(text, request.callable());
         }
         call::checked(
             &self.name,
             Value::String(self.arguments.clone()),
-            &request.tools,
+            request.callable(),
             &self.arguments,
         )
     }

@@ -119,7 +119,7 @@ impl When {
             && self
                 .offers
                 .as_ref()
-                .is_none_or(|name| request.tools.iter().any(|tool| tool.name == *name))
+                .is_none_or(|name| request.callable().iter().any(|tool| tool.name == *name))
     }
 }
 
@@ -201,12 +201,12 @@ impl Scripted {
                 let raw = call.arguments.to_string();
                 (
                     String::new(),
-                    Some(call::checked(&call.name, call.arguments, &request.tools, &raw)?),
+                    Some(call::checked(&call.name, call.arguments, request.callable(), &raw)?),
                 )
             }
             (Output::ToolCall, None, raw) => (
                 String::new(),
-                Some(call::call_from_text(&raw.unwrap_or_default(), &request.tools)?),
+                Some(call::call_from_text(&raw.unwrap_or_default(), request.callable())?),
             ),
             (Output::Text, _, Some(text)) => (text, None),
             (Output::Text, _, None) => {

@@ -208,7 +208,10 @@ fn last_event_id(headers: &HeaderMap) -> Option<u64> {
 fn stored(event: &TurnEvent) -> Option<&Message> {
     match event {
         TurnEvent::Accepted { message } | TurnEvent::Message { message } => Some(message),
-        TurnEvent::Progress { .. } | TurnEvent::Delta { .. } | TurnEvent::Done => None,
+        TurnEvent::Progress { .. }
+        | TurnEvent::Delta { .. }
+        | TurnEvent::Explained { .. }
+        | TurnEvent::Done => None,
     }
 }
 

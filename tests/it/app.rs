@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use kubemate::{
-    app::App,
+    app::{App, Minds},
     client::Client,
     config::{ClusterConfig, Config, SandboxOptions},
     domain::{Block, Change, ChangeId, Choice, Message, Speaker, ThreadId, TurnEvent},
@@ -93,6 +93,16 @@ impl TestApp {
         script: Script,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
+        let model: SharedModel = Arc::new(Scripted::new(script));
+        Self::thinking(scenario, Some(model).into(), configure).await
+    }
+
+    /// With these models.
+    pub(crate) async fn thinking(
+        scenario: PathBuf,
+        minds: Minds,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -106,8 +116,7 @@ impl TestApp {
         };
         config.server.requests_per_minute = 100_000;
         configure(&mut config);
-        let model: SharedModel = Arc::new(Scripted::new(script));
-        let app = App::start_with(config, Some(model), CancellationToken::new()).await.unwrap();
+        let app = App::start_with(config, minds, CancellationToken::new()).await.unwrap();
         tokio::time::timeout(STUCK, app.settled())
             .await
             .expect("the first reconcile ends")

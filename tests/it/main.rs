@@ -6,6 +6,8 @@ mod app;
 mod delivery;
 mod edit;
 mod evaluation;
+mod embedder;
+mod explain;
 mod front_door;
 mod kubectl;
 mod model;

@@ -3,7 +3,7 @@
 mod candle;
 mod contract;
 mod download;
-mod fake_servers;
+pub(crate) mod fake_servers;
 mod ollama;
 mod openai;
 mod scripted;
@@ -50,6 +50,7 @@ fn wants_call(said: &str) -> ChatRequest {
     ChatRequest {
         messages: vec![say(ChatRole::System, "You operate a cluster."), say(ChatRole::User, said)],
         tools: tools(),
+        allowed: Vec::new(),
         output: Output::ToolCall,
         max_tokens: 100,
         temperature: 0.0,

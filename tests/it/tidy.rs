@@ -12,6 +12,8 @@ use regex::Regex;
 /// Which top-level modules a module may name. `domain` is open to all and not listed.
 const EDGES: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    // two things to fetch and to speak HTTP with, one way to do either
+    ("embedder", &["model"]),
     ("forge", &["worktree", "gitops"]),
     ("model", &[]),
     ("store", &[]),
@@ -23,7 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("policy", &[]),
     ("review", &["gitops"]),
     ("reconcile", &["gitops"]),
-    ("agent", &["model", "prompt", "tool"]),
+    ("agent", &["embedder", "model", "prompt", "tool"]),
     ("delivery", &["forge", "gitops", "policy", "reconcile", "review", "store", "worktree"]),
     (
         "chatops",
@@ -44,7 +46,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("server", &["agent", "chatops", "delivery", "model", "store"]),
     ("client", &[]),
     ("telemetry", &[]),
-    ("config", &["agent", "chatops", "model", "policy", "reconcile", "server", "telemetry"]),
+    (
+        "config",
+        &["agent", "chatops", "embedder", "model", "policy", "reconcile", "server", "telemetry"],
+    ),
 ];
 
 /// Names of the sample that are words of the field too.

@@ -81,7 +81,7 @@ impl Session {
         piece: impl FnMut(String),
     ) -> Result<ChatResponse, ModelError> {
         let grammar = match request.output {
-            Output::ToolCall => Some(self.grammars.of_call(&request.tools)?),
+            Output::ToolCall => Some(self.grammars.of_call(request.callable())?),
             Output::Text => None,
         };
         let told = match request.output {
@@ -123,7 +123,7 @@ impl Session {
                 &text,
             ));
         }
-        let call = call::call_from_text(&text, &request.tools)?;
+        let call = call::call_from_text(&text, request.callable())?;
         Ok(ChatResponse { call: Some(call), usage, ..ChatResponse::default() })
     }
 }

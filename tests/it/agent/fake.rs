@@ -158,7 +158,7 @@ pub(super) fn registry() -> Registry {
 /// An agent over [`registry`].
 pub(super) fn agent(model: Option<SharedModel>, budget: Config) -> Agent {
     let prompts = Arc::new(Prompts::load().unwrap());
-    Agent::new(AgentParts { model, tools: Arc::new(registry()), prompts, budget })
+    Agent::new(AgentParts { model, tools: Arc::new(registry()), prompts, nearest: None, budget })
 }
 
 /// A conversation with an agent in one world.

@@ -71,6 +71,23 @@ async fn whatever_the_weights_a_call_is_valid() {
 }
 
 #[tokio::test]
+async fn only_what_is_allowed_can_be_called_and_the_prompt_stays_the_same() {
+    let here = Here::with(&Tiny::default());
+    let model = here.adapter();
+    let mut prompts = Vec::new();
+    for allowed in [vec![], tools()[..1].to_vec(), tools()[1..].to_vec()] {
+        let names: Vec<String> = allowed.iter().map(|tool| tool.name.clone()).collect();
+        let response =
+            ask(&model, ChatRequest { allowed, ..wants_call("scale api") }).await.unwrap();
+        let call = response.call.unwrap();
+        assert!(names.is_empty() || names.contains(&call.name), "{names:?}: {call:?}");
+        prompts.push(response.usage.input_tokens);
+    }
+    prompts.dedup();
+    assert_eq!(prompts.len(), 1);
+}
+
+#[tokio::test]
 async fn text_comes_in_the_pieces_of_the_answer_and_stops_at_the_limit() {
     let here = Here::with(&Tiny::default());
     let (tokens, mut heard) = mpsc::channel(4);

@@ -128,6 +128,7 @@ fn chatops(
         model: None,
         tools: Arc::new(Registry::with_specs(Vec::new(), Vec::new()).unwrap()),
         prompts: Arc::new(Prompts::load().unwrap()),
+        nearest: None,
         budget: agent::Config::default(),
     });
     let cluster = Cluster::new(nowhere);
