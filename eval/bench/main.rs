@@ -1,5 +1,6 @@
 //! `make bench`: start-up and memory of the program, messages through the loop, writes and watches of the sandbox, and the way
-//! from a request to the first tool call with the embedded model. Prints a Markdown table; medians, with minimum and maximum.
+//! from a request to the first tool call with the embedded model (`--model`). With `--peers`, only the model beside
+//! llama.cpp. Prints a Markdown table; medians, with minimum and maximum.
 
 use std::{
     path::{Path, PathBuf},
@@ -31,6 +32,8 @@ const WRITES: usize = 10_000;
 /// Connections at once.
 const CONNECTIONS: usize = 8;
 
+mod peers;
+
 struct Row {
     what: &'static str,
     goal: &'static str,
@@ -40,6 +43,16 @@ struct Row {
 
 #[expect(clippy::print_stdout, reason = "this is the program's output")]
 fn main() -> anyhow::Result<()> {
+    let given = |flag: &str| std::env::args().any(|argument| argument == flag);
+    if given("--burn") {
+        peers::burn();
+    }
+    if given("--peers") {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        kubemate::model::candle::restart_with_own_threads()?;
+        println!("{}", tokio::runtime::Runtime::new()?.block_on(peers::table())?);
+        return Ok(());
+    }
     let with_model = std::env::args().any(|argument| argument == "--model");
     let runtime = tokio::runtime::Runtime::new()?;
     let rows = runtime.block_on(measure(with_model))?;

@@ -1,12 +1,19 @@
 //! A model in the process: a GGUF file run by candle, on a thread of its own. Nothing is loaded until it is first
-//! needed; then requests are answered one after the other, in the order they came.
+//! needed; then a few requests at a time are answered in turns, so that a long answer does not keep others waiting.
 
+#[cfg(target_arch = "x86_64")]
+mod blocks;
 mod gguf;
 mod grammar;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod matrix;
 mod network;
 mod ops;
+#[cfg_attr(not(target_arch = "x86_64"), path = "candle/unpacked.rs")]
+mod packed;
 mod prefix;
+mod sequences;
 mod session;
 mod template;
 mod threads;

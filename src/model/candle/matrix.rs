@@ -1,5 +1,6 @@
-//! Weight matrices. Each is cut into bands of rows, one per thread, so that products are shared by work stealing: a
-//! thread that the machine does not run has its share taken by another, instead of all waiting for it.
+//! Weight matrices. Products are cut into pieces that are shared by work stealing: a thread that the machine does not
+//! run has its share taken by another, instead of all waiting for it. Where there is no kernel of our own, a matrix is
+//! cut into bands of rows, one per thread, that candle multiplies.
 
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Result, Tensor};
@@ -7,7 +8,16 @@ use rayon::prelude::*;
 
 use super::super::ModelError;
 use super::gguf::Gguf;
+use super::ops::to_vec;
+use super::packed::{self, Packed};
 
+/// Positions per forward pass of a prompt with our own kernels: a cancelled request is noticed behind each pass.
+const CHUNK_PACKED: usize = 64;
+/// The same with candle's. From 32 on, candle keeps a second repacked copy of the weights for machines with matrix
+/// units, which costs half as much memory again for a tenth of the time.
+const CHUNK: usize = 28;
+/// The same where matrices are expanded, which pays for many positions only.
+const CHUNK_EXPANDED: usize = 128;
 /// Bands are whole multiples of this many rows; candle's kernels work on tiles of 16 or 32.
 const BAND: usize = 32;
 /// From this many positions on, a matrix without a fast kernel is expanded to floats for one product: the expansion
@@ -15,7 +25,15 @@ const BAND: usize = 32;
 const EXPAND: usize = 24;
 
 /// A quantised matrix.
-pub(super) struct Matrix {
+pub(super) enum Matrix {
+    /// For our own kernels.
+    Packed(Packed),
+    /// For candle's.
+    Bands(Bands),
+}
+
+/// A matrix in bands.
+pub(super) struct Bands {
     bands: Vec<QTensor>,
     /// Rows of every band but the last.
     band_rows: usize,
@@ -35,8 +53,64 @@ impl Matrix {
             .map_err(|e| gguf.unusable(&format!("has an unusable tensor `{name}`: {e}")))
     }
 
-    /// Cuts `tensor` into bands, one per thread of the current pool.
+    /// Lays out `tensor` for the threads of the current pool.
     pub(super) fn of(tensor: &QTensor) -> Result<Self> {
+        match Packed::of(tensor)? {
+            Some(packed) => Ok(Self::Packed(packed)),
+            None => Ok(Self::Bands(Bands::of(tensor)?)),
+        }
+    }
+
+    /// How many positions pay to be multiplied at once.
+    pub(super) fn chunk(&self) -> usize {
+        match self {
+            Self::Packed(_) => CHUNK_PACKED,
+            Self::Bands(bands) if bands.fast => CHUNK,
+            Self::Bands(_) => CHUNK_EXPANDED,
+        }
+    }
+
+    /// `xs` (one row per position) times the transposed matrix.
+    pub(super) fn mul(&self, xs: &Tensor) -> Result<Tensor> {
+        let [product] = products(xs, [self])?;
+        Ok(product)
+    }
+
+    /// The products of some rows with one vector; `ids` must ascend.
+    pub(super) fn some(&self, x: &Tensor, ids: &[u32]) -> Result<Vec<f32>> {
+        match self {
+            Self::Packed(packed) => Ok(packed.some(&packed::quantised(&to_vec(x)?), ids)),
+            Self::Bands(bands) => to_vec(&bands.rows(ids)?.matmul(&x.t()?)?),
+        }
+    }
+}
+
+/// `xs` (one row per position) times each of the transposed matrices; cheaper than one after the other.
+pub(super) fn products<const N: usize>(xs: &Tensor, matrices: [&Matrix; N]) -> Result<[Tensor; N]> {
+    let count = xs.dim(0)?;
+    let packed: Vec<&Packed> = matrices
+        .iter()
+        .filter_map(|matrix| match matrix {
+            Matrix::Packed(packed) => Some(packed),
+            Matrix::Bands(_) => None,
+        })
+        .collect();
+    let rounded = if packed.is_empty() { Vec::new() } else { packed::quantised(&to_vec(xs)?) };
+    let mut done = packed::products(&packed, &rounded, count).into_iter();
+    let mut product = |matrix: &Matrix| match matrix {
+        Matrix::Bands(bands) => bands.mul(xs),
+        Matrix::Packed(packed) => {
+            let values = done.next().unwrap_or_default();
+            Tensor::from_vec(values, (count, packed.rows()), &Device::Cpu)
+        }
+    };
+    let all = matrices.iter().map(|matrix| product(matrix)).collect::<Result<Vec<_>>>()?;
+    all.try_into().map_err(|_| candle_core::Error::msg("as many products as matrices"))
+}
+
+impl Bands {
+    /// Cuts `tensor` into bands, one per thread of the current pool.
+    fn of(tensor: &QTensor) -> Result<Self> {
         let (rows, columns) = tensor.shape().dims2()?;
         let fast = is_fast(tensor.dtype(), rows, columns);
         // candle has no vectorised kernel for the old 4 and 5 bit formats
@@ -64,13 +138,7 @@ impl Matrix {
         Ok(Self { bands, band_rows, fast })
     }
 
-    /// Whether candle has a fast kernel for it.
-    pub(super) fn is_fast(&self) -> bool {
-        self.fast
-    }
-
-    /// `xs` (one row per position) times the transposed matrix.
-    pub(super) fn mul(&self, xs: &Tensor) -> Result<Tensor> {
+    fn mul(&self, xs: &Tensor) -> Result<Tensor> {
         if let [band] = &self.bands[..] {
             return self.mul_band(xs, band);
         }
@@ -90,7 +158,7 @@ impl Matrix {
     }
 
     /// Some rows as floats; `ids` must ascend.
-    pub(super) fn rows(&self, ids: &[u32]) -> Result<Tensor> {
+    fn rows(&self, ids: &[u32]) -> Result<Tensor> {
         let mut parts = Vec::new();
         let mut rest = ids;
         for (index, band) in self.bands.iter().enumerate() {

@@ -3,17 +3,12 @@
 
 use candle_core::quantized::QTensor;
 use candle_core::{DType, Device, Result, Tensor};
+use rayon::prelude::*;
 
 use super::super::ModelError;
 use super::gguf::{Dimensions, Gguf};
-use super::matrix::Matrix;
+use super::matrix::{Matrix, products};
 use super::ops::{Angles, CausalSoftmax, RmsNorm, SwiGlu, ToHeads, to_vec};
-
-/// Positions per forward pass of a prompt. From 32 on, candle keeps a second repacked copy of the weights for machines
-/// with matrix units, which costs half as much memory again for a tenth of the time.
-const CHUNK: usize = 28;
-/// The same where matrices are expanded, which pays for many positions only.
-const CHUNK_EXPANDED: usize = 128;
 
 /// A projection to heads, with Qwen's bias.
 struct Projection {
@@ -118,25 +113,34 @@ impl Network {
 
     /// How many tokens of a prompt to give to [`Self::forward`] at once.
     pub(super) fn chunk(&self) -> usize {
-        if self.layers.iter().all(|layer| layer.up.is_fast()) { CHUNK } else { CHUNK_EXPANDED }
+        self.layers.iter().map(|layer| layer.up.chunk()).max().unwrap_or(1)
     }
 
-    /// Appends `tokens` to the sequence of `kv` and returns the normed hidden state after the last one.
-    pub(super) fn forward(&self, tokens: &[u32], kv: &mut KvCache) -> Result<Tensor> {
+    /// Appends `tokens` to the sequence of `kv` and returns the normed hidden state after the last one. Nothing is appended
+    /// or returned once `stop` says so, which it is asked in every layer.
+    pub(super) fn forward(
+        &self,
+        tokens: &[u32],
+        kv: &mut KvCache,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Tensor>> {
         let (count, past) = (tokens.len(), kv.len());
         kv.reserve(past + count)?;
         let angles = Angles::new(&self.frequencies, self.dims.rope_pairs, past, count);
         let ids = Tensor::new(tokens, &Device::Cpu)?;
         let mut xs = self.embedding.embedding(&ids)?;
         for (index, layer) in self.layers.iter().enumerate() {
+            if stop() {
+                return Ok(None);
+            }
             let normed = self.normed(&xs, &layer.attention_norm)?;
             xs = (xs + self.attention(index, &normed, &angles, kv)?)?;
             let normed = self.normed(&xs, &layer.feed_norm)?;
-            let (gate, up) = (layer.gate.mul(&normed)?, layer.up.mul(&normed)?);
+            let [gate, up] = products(&normed, [&layer.gate, &layer.up])?;
             xs = (xs + layer.down.mul(&gate.apply_op2_no_bwd(&up, &SwiGlu)?)?)?;
         }
         kv.tokens.extend_from_slice(tokens);
-        self.normed(&xs.narrow(0, count - 1, 1)?.contiguous()?, &self.norm)
+        self.normed(&xs.narrow(0, count - 1, 1)?.contiguous()?, &self.norm).map(Some)
     }
 
     /// The score of every token of the vocabulary.
@@ -146,8 +150,7 @@ impl Network {
 
     /// The scores of a few tokens, in ascending order; much cheaper than all of them.
     pub(super) fn logits_of(&self, hidden: &Tensor, tokens: &[u32]) -> Result<Vec<f32>> {
-        let rows = self.output.rows(tokens)?;
-        to_vec(&rows.matmul(&hidden.t()?)?)
+        self.output.some(hidden, tokens)
     }
 
     fn normed(&self, xs: &Tensor, weight: &[f32]) -> Result<Tensor> {
@@ -164,18 +167,26 @@ impl Network {
         let layer = &self.layers[index];
         let dims = &self.dims;
         let (count, past) = (xs.dim(0)?, kv.len());
-        let heads = |projection: &Projection, heads: usize, angles: Option<&Angles>, scale: f32| {
-            let op = ToHeads { heads, bias: projection.bias.as_deref(), angles, scale };
-            projection.matrix.mul(xs)?.apply_op1_no_bwd(&op)
-        };
-        let q = heads(&layer.query, dims.heads, Some(angles), (dims.head as f32).sqrt().recip())?;
-        let k = heads(&layer.key, dims.kv_heads, Some(angles), 1.0)?;
-        let v = heads(&layer.value, dims.kv_heads, None, 1.0)?;
+        let (query, key, value) = (&layer.query, &layer.key, &layer.value);
+        let [q, k, v] = products(xs, [&query.matrix, &key.matrix, &value.matrix])?;
+        let (heads, scale) = (dims.heads, (dims.head as f32).sqrt().recip());
+        let angles = Some(angles);
+        let q =
+            q.apply_op1_no_bwd(&ToHeads { heads, bias: query.bias.as_deref(), angles, scale })?;
+        let (heads, scale) = (dims.kv_heads, 1.0);
+        let k = k.apply_op1_no_bwd(&ToHeads { heads, bias: key.bias.as_deref(), angles, scale })?;
+        let bias = value.bias.as_deref();
+        let v = v.apply_op1_no_bwd(&ToHeads { heads, bias, angles: None, scale })?;
         let (keys, values) = kv.append(index, &k, &v)?;
         let q = q.reshape((dims.kv_heads, dims.heads / dims.kv_heads * count, dims.head))?;
-        let scores =
-            q.matmul(&keys.t()?)?.apply_op1_no_bwd(&CausalSoftmax { positions: count, past })?;
-        let mixed = scores.matmul(&values)?.reshape((dims.heads, count, dims.head))?;
+        let head = |index: usize| {
+            let (q, keys) = (q.narrow(0, index, 1)?, keys.narrow(0, index, 1)?);
+            let softmax = CausalSoftmax { positions: count, past };
+            let scores = q.matmul(&keys.t()?)?.apply_op1_no_bwd(&softmax)?;
+            scores.matmul(&values.narrow(0, index, 1)?)
+        };
+        let mixed = (0..dims.kv_heads).into_par_iter().map(head).collect::<Result<Vec<_>>>()?;
+        let mixed = Tensor::cat(&mixed, 0)?.reshape((dims.heads, count, dims.head))?;
         let mixed =
             mixed.transpose(0, 1)?.contiguous()?.reshape((count, dims.heads * dims.head))?;
         layer.output.mul(&mixed)
@@ -212,6 +223,11 @@ impl KvCache {
     /// Tokens held.
     pub(super) fn len(&self) -> usize {
         self.tokens.len()
+    }
+
+    /// Tokens there is memory for.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// The sequence.

@@ -22,9 +22,9 @@ const DISK_BYTES: u64 = 512 << 20;
 const SHORTEST: usize = 48;
 /// Tokens of the last sequence beyond the fixed part that are worth resuming from; the rounding of results depends on
 /// where chunks begin.
-const WORTH: usize = 64;
+pub(super) const WORTH: usize = 64;
 /// Changes when the layout of the files or the arithmetic of the network does.
-const FORMAT: &[u8] = b"kubemate prefix 1\n";
+const FORMAT: &[u8] = b"kubemate prefix 2\n";
 
 /// The known prefixes of one model.
 pub(super) struct Prefixes {
@@ -197,7 +197,7 @@ fn make_room(folder: &Path, limit: u64) -> anyhow::Result<()> {
 }
 
 /// Length of the common beginning.
-fn common(a: &[u32], b: &[u32]) -> usize {
+pub(super) fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 

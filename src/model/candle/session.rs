@@ -1,4 +1,5 @@
-//! One loaded model: prompt in, answer out. Runs on the worker's thread.
+//! One loaded model: prompt in, answer out, a step at a time, so that several answers can be on their way. Runs on the
+//! worker's thread.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::gguf::Gguf;
 use super::grammar::{Grammars, State};
 use super::network::{KvCache, Network};
 use super::prefix::Prefixes;
+use super::sequences::Sequences;
 use super::template::{Prompt, Template};
 use super::vocabulary::Vocabulary;
 
@@ -34,15 +36,19 @@ pub(super) struct Origin {
     pub(super) prefixes: Option<PathBuf>,
 }
 
-/// A loaded model with the state of its last sequence.
+/// Positions per forward pass while somebody else waits for a turn.
+const SHORT_CHUNK: usize = 16;
+
+/// A loaded model with the sequences it remembers.
 pub(super) struct Session {
     network: Network,
     vocabulary: Arc<Vocabulary>,
     template: Template,
     grammars: Grammars,
-    kv: KvCache,
+    sequences: Sequences,
     prefixes: Prefixes,
     context: usize,
+    spoiled: bool,
 }
 
 impl Session {
@@ -54,33 +60,34 @@ impl Session {
         let template = Template::of(&vocabulary, &gguf)?;
         let grammars = Grammars::new(&vocabulary, template.end())?;
         let network = Network::read(&mut gguf, progress)?;
-        let kv = KvCache::new(&dims).context("cannot set up the model's memory of a sequence")?;
-        let prefixes = Prefixes::new(&origin.identity, &dims, origin.prefixes.clone());
         let context = origin.context.min(dims.context);
-        Ok(Self { network, vocabulary, template, grammars, kv, prefixes, context })
+        let sequences = Sequences::new(&dims, context);
+        let prefixes = Prefixes::new(&origin.identity, &dims, origin.prefixes.clone());
+        Ok(Self {
+            network,
+            vocabulary,
+            template,
+            grammars,
+            sequences,
+            prefixes,
+            context,
+            spoiled: false,
+        })
     }
 
-    /// Answers one request; `piece` hears text as it is decoded.
-    pub(super) fn answer(
-        &mut self,
-        request: &ChatRequest,
-        cancel: &CancellationToken,
-        piece: impl FnMut(String),
-    ) -> Result<ChatResponse, ModelError> {
-        let result = self.decode(request, cancel, piece);
-        if matches!(result, Err(ModelError::Other(_))) {
-            self.kv.truncate(0); // its state may be half written
-        }
-        result
+    /// Whether it can be used further.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.spoiled
     }
 
-    fn decode(
-        &mut self,
-        request: &ChatRequest,
-        cancel: &CancellationToken,
-        piece: impl FnMut(String),
-    ) -> Result<ChatResponse, ModelError> {
-        let grammar = match request.output {
+    /// Marks it as not to be used further: its code panicked.
+    pub(super) fn spoil(&mut self) {
+        self.spoiled = true;
+    }
+
+    /// Takes on one request; nothing is computed yet. `hear` is told text as it is decoded.
+    pub(super) fn begin(&mut self, request: ChatRequest, hear: Hear) -> Result<Answer, ModelError> {
+        let mut grammar = match request.output {
             Output::ToolCall => Some(self.grammars.of_call(request.callable())?),
             Output::Text => None,
         };
@@ -88,152 +95,164 @@ impl Session {
             Output::ToolCall => call::with_preamble(&request.messages, &request.tools),
             Output::Text => request.messages.clone(),
         };
-        let prompt = self.template.prompt(&told, &self.vocabulary);
-        let (tokens, limit) = (prompt.tokens.len(), self.context);
-        if tokens >= limit {
-            return Err(ModelError::TooLong { tokens, limit });
+        let Prompt { tokens, fixed } = self.template.prompt(&told, &self.vocabulary);
+        let (count, limit) = (tokens.len(), self.context);
+        if count >= limit {
+            return Err(ModelError::TooLong { tokens: count, limit });
         }
-        let cached = self.prefixes.resume(&mut self.kv, &prompt.tokens, prompt.fixed)?;
-        let room = (limit - tokens).min(request.max_tokens as usize);
-        let mut decoding = Decoding {
-            session: self,
-            cancel,
-            pieces: Pieces::new(piece),
+        let forced = grammar.as_mut().map_or(Ok(Vec::new()), State::forced)?;
+        let kv = self.sequences.take(&tokens, fixed);
+        let mut kv = kv.context("cannot set up the model's memory of a sequence")?;
+        let cached = self.prefixes.resume(&mut kv, &tokens, fixed)?;
+        let mut pending = tokens;
+        pending.drain(..cached);
+        pending.extend_from_slice(&forced);
+        let mut answer = Answer {
+            room: (limit - count).min(request.max_tokens as usize),
+            request,
+            grammar,
+            kv,
+            pending,
+            fixed,
+            counts: (count, cached),
+            pieces: Pieces::new(hear),
             output: Vec::new(),
-            room,
+            random: StdRng::seed_from_u64(0),
         };
-        let finished = match grammar {
-            None => decoding.text(&prompt, request.temperature)?,
-            Some(grammar) => decoding.call(&prompt, grammar, request.temperature)?,
-        };
-        let output = std::mem::take(&mut decoding.output);
-        let text = decoding.pieces.text;
+        answer.emit(&forced, &self.vocabulary);
+        Ok(answer)
+    }
+
+    /// Takes the next step with an answer: a part of the prompt, or a token and what it forces. `alone` when nobody else
+    /// waits for a turn. `true` when there is nothing more to do.
+    pub(super) fn step(
+        &mut self,
+        answer: &mut Answer,
+        alone: bool,
+        cancel: &CancellationToken,
+    ) -> Result<bool, ModelError> {
+        let Some(hidden) = self.read(answer, alone, cancel)? else { return Ok(false) };
+        if answer.output.len() >= answer.room {
+            return Ok(true);
+        }
+        match answer.grammar.take() {
+            None => self.next_of_text(answer, &hidden),
+            Some(grammar) => self.next_of_call(answer, grammar, &hidden),
+        }
+    }
+
+    /// Ends an answer: what came out, or `error`.
+    pub(super) fn end(
+        &mut self,
+        answer: Answer,
+        error: Option<ModelError>,
+    ) -> Result<ChatResponse, ModelError> {
+        let Answer { mut kv, request, grammar, mut pieces, output, counts, room, .. } = answer;
+        if matches!(error, Some(ModelError::Other(_))) {
+            kv.truncate(0); // its state may be half written
+        }
+        self.sequences.give_back(kv);
+        if let Some(error) = error {
+            return Err(error);
+        }
+        pieces.finish();
+        let text = pieces.text;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let usage = Usage {
-            input_tokens: count(tokens),
-            cached_tokens: count(cached),
+            input_tokens: count(counts.0),
+            cached_tokens: count(counts.1),
             output_tokens: count(output.len()),
         };
         if request.output == Output::Text {
             return Ok(ChatResponse { text, usage, ..ChatResponse::default() });
         }
-        if !finished {
-            return Err(call::malformed(
-                format!("the call was not complete after {room} tokens"),
-                &text,
-            ));
+        if !grammar.is_some_and(|grammar| grammar.finished()) {
+            let what = format!("the call was not complete after {room} tokens");
+            return Err(call::malformed(what, &text));
         }
         let call = call::call_from_text(&text, request.callable())?;
         Ok(ChatResponse { call: Some(call), usage, ..ChatResponse::default() })
     }
-}
 
-/// One answer on its way.
-struct Decoding<'a, F: FnMut(String)> {
-    session: &'a mut Session,
-    cancel: &'a CancellationToken,
-    pieces: Pieces<F>,
-    output: Vec<u32>,
-    /// Most tokens of the answer.
-    room: usize,
-}
-
-impl<F: FnMut(String)> Decoding<'_, F> {
-    /// Runs the network over `tokens`, a chunk at a time, a chunk ending at `boundary` where that lies within.
-    fn run(&mut self, tokens: &[u32], boundary: usize) -> Result<Tensor, ModelError> {
-        let mut rest = tokens;
-        loop {
-            if self.cancel.is_cancelled() {
-                return Err(ModelError::Cancelled);
-            }
-            let session = &mut *self.session;
-            let before = boundary.saturating_sub(session.kv.len());
-            let chunk = session.network.chunk();
-            let most = if before > 0 { chunk.min(before) } else { chunk };
-            let (chunk, after) = rest.split_at(most.min(rest.len()));
-            let hidden =
-                session.network.forward(chunk, &mut session.kv).context("the model failed")?;
-            if session.kv.len() == boundary {
-                session.prefixes.keep(&session.kv, boundary)?;
-            }
-            if after.is_empty() {
-                return Ok(hidden);
-            }
-            rest = after;
-        }
-    }
-
-    /// Reads what of the prompt is not known yet.
-    fn read(&mut self, prompt: &Prompt, forced: &[u32]) -> Result<Tensor, ModelError> {
-        let mut tokens = prompt.tokens[self.session.kv.len()..].to_vec();
-        tokens.extend_from_slice(forced);
-        self.run(&tokens, prompt.fixed)
-    }
-
-    /// Free text until the model ends its turn. `true` when it did.
-    fn text(&mut self, prompt: &Prompt, temperature: f32) -> Result<bool, ModelError> {
-        let mut random = StdRng::seed_from_u64(0);
-        let mut hidden = self.read(prompt, &[])?;
-        while self.output.len() < self.room {
-            let mut scores = self.session.network.logits(&hidden).context("the model failed")?;
-            self.session.template.only_text_or_end(&mut scores, &self.session.vocabulary);
-            let token = pick(&scores, temperature, &mut random);
-            let token = u32::try_from(token).unwrap_or(u32::MAX);
-            if self.session.vocabulary.is_special(token) {
-                self.pieces.finish();
-                return Ok(true);
-            }
-            self.emit(&[token]);
-            hidden = self.run(&[token], 0)?;
-        }
-        self.pieces.finish();
-        Ok(false)
-    }
-
-    /// One call within the grammar. `true` when it is complete.
-    fn call(
+    /// Runs the network over the next part of what is pending, a part ending where the fixed prefix does. Returns the
+    /// state behind the last token once all is read.
+    fn read(
         &mut self,
-        prompt: &Prompt,
-        mut grammar: State,
-        temperature: f32,
-    ) -> Result<bool, ModelError> {
-        let mut random = StdRng::seed_from_u64(0);
-        let forced = grammar.forced()?;
-        self.emit(&forced);
-        let mut hidden = self.read(prompt, &forced)?;
-        while !grammar.finished() && self.output.len() < self.room {
-            let token = self.choose(&hidden, &grammar.allowed()?, temperature, &mut random)?;
-            grammar.take(token)?;
-            let mut next = vec![token];
-            if !grammar.finished() {
-                next.extend(grammar.forced()?);
-            }
-            self.emit(&next);
-            if !grammar.finished() {
-                hidden = self.run(&next, 0)?;
-            }
+        answer: &mut Answer,
+        alone: bool,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Tensor>, ModelError> {
+        let chunk = self.network.chunk();
+        let chunk = if alone { chunk } else { chunk.min(SHORT_CHUNK) };
+        let before = answer.fixed.saturating_sub(answer.kv.len());
+        let most = if before > 0 { chunk.min(before) } else { chunk };
+        let rest = answer.pending.split_off(most.min(answer.pending.len()));
+        let tokens = std::mem::replace(&mut answer.pending, rest);
+        let hidden = self
+            .network
+            .forward(&tokens, &mut answer.kv, &|| cancel.is_cancelled())
+            .context("the model failed")?
+            .ok_or(ModelError::Cancelled)?;
+        if answer.kv.len() == answer.fixed {
+            self.prefixes.keep(&answer.kv, answer.fixed)?;
         }
-        self.pieces.finish();
-        Ok(grammar.finished())
+        Ok(answer.pending.is_empty().then_some(hidden))
+    }
+
+    /// The next token of free text. `true` when the model ends its turn.
+    fn next_of_text(&self, answer: &mut Answer, hidden: &Tensor) -> Result<bool, ModelError> {
+        let mut scores = self.network.logits(hidden).context("the model failed")?;
+        self.template.only_text_or_end(&mut scores, &self.vocabulary);
+        let token = pick(&scores, answer.request.temperature, &mut answer.random);
+        let token = u32::try_from(token).unwrap_or(u32::MAX);
+        if self.vocabulary.is_special(token) {
+            return Ok(true);
+        }
+        answer.emit(&[token], &self.vocabulary);
+        answer.pending.push(token);
+        Ok(answer.output.len() >= answer.room)
+    }
+
+    /// The next token of a call, and those that must follow it. `true` when the call is complete.
+    fn next_of_call(
+        &self,
+        answer: &mut Answer,
+        mut grammar: State,
+        hidden: &Tensor,
+    ) -> Result<bool, ModelError> {
+        let mut done = grammar.finished();
+        if !done {
+            let token = self.choose(hidden, &grammar.allowed()?, answer)?;
+            grammar.take(token)?;
+            done = grammar.finished();
+            let mut next = vec![token];
+            if !done {
+                next.extend(grammar.forced()?);
+                done = grammar.finished();
+            }
+            answer.emit(&next, &self.vocabulary);
+            answer.pending.extend(next);
+        }
+        answer.grammar = Some(grammar);
+        Ok(done)
     }
 
     fn choose(
         &self,
         hidden: &Tensor,
         allowed: &SimpleVob,
-        temperature: f32,
-        random: &mut StdRng,
+        answer: &mut Answer,
     ) -> anyhow::Result<u32> {
-        let network = &self.session.network;
+        let (temperature, random) = (answer.request.temperature, &mut answer.random);
         let few = allowed.to_list();
         if let [only] = few[..] {
             return Ok(only);
         }
         if few.len() <= FEW {
-            let at = pick(&network.logits_of(hidden, &few)?, temperature, random);
+            let at = pick(&self.network.logits_of(hidden, &few)?, temperature, random);
             return few.get(at).copied().context("the grammar allows no token");
         }
-        let mut scores = network.logits(hidden)?;
+        let mut scores = self.network.logits(hidden)?;
         allowed.iter_unset_entries(|token| {
             if let Some(score) = scores.get_mut(token) {
                 *score = f32::NEG_INFINITY;
@@ -241,12 +260,33 @@ impl<F: FnMut(String)> Decoding<'_, F> {
         });
         Ok(u32::try_from(pick(&scores, temperature, random))?)
     }
+}
 
-    fn emit(&mut self, tokens: &[u32]) {
-        for token in tokens {
-            if !self.session.vocabulary.is_special(*token) {
-                self.pieces.push(self.session.vocabulary.bytes(*token));
-            }
+/// Who hears text as it is decoded.
+pub(super) type Hear = Box<dyn FnMut(String)>;
+
+/// One answer on its way.
+pub(super) struct Answer {
+    request: ChatRequest,
+    grammar: Option<State>,
+    kv: KvCache,
+    /// Tokens that the network has not read yet.
+    pending: Vec<u32>,
+    /// How many tokens at the beginning are the same for many requests.
+    fixed: usize,
+    /// Tokens of the prompt, and how many of them were known.
+    counts: (usize, usize),
+    pieces: Pieces<Hear>,
+    output: Vec<u32>,
+    /// Most tokens of the answer.
+    room: usize,
+    random: StdRng,
+}
+
+impl Answer {
+    fn emit(&mut self, tokens: &[u32], vocabulary: &Vocabulary) {
+        for token in tokens.iter().filter(|token| !vocabulary.is_special(**token)) {
+            self.pieces.push(vocabulary.bytes(*token));
         }
         self.output.extend_from_slice(tokens);
     }

@@ -1,5 +1,7 @@
-//! The thread that owns the model: finds or fetches the file, loads it, answers requests in order.
+//! The thread that owns the model: finds or fetches the file, loads it, answers requests. Answers take turns, a few at a
+//! time, in the order they were asked for.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -12,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 use super::super::download::{self, FetchError, KnownModel};
 use super::super::{ChatRequest, ChatResponse, ModelError, Output};
 use super::Config;
-use super::session::{Origin, Session};
+use super::session::{Answer, Origin, Session};
 
 /// After a failed attempt to load, requests get the same error for this long before it is tried again.
 const FAILED_FOR: Duration = Duration::from_secs(20);
+/// Answers that are on their way at once; further requests wait.
+const AT_ONCE: usize = 4;
 
 /// What the thread is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,40 +128,63 @@ impl Worker {
     fn work(mut self) {
         let mut session: Option<Session> = None;
         let mut failed: Option<(Instant, String)> = None;
-        while let Some(job) = self.queue.blocking_recv() {
-            if self.stop.is_cancelled() {
-                break;
-            }
-            if let Job::Chat { cancel, .. } = &job
-                && cancel.is_cancelled()
-            {
-                continue; // whoever asked has gone
-            }
-            if session.is_none() {
-                let recently = failed.take_if(|(when, _)| when.elapsed() > FAILED_FOR);
-                drop(recently);
-                if failed.is_none() {
-                    match self.load() {
-                        Ok(loaded) => session = Some(loaded),
-                        Err(error) => failed = Some((Instant::now(), reason(error))),
+        let mut turns: VecDeque<Turn> = VecDeque::new();
+        while let Some(job) = self.next_job(turns.len()) {
+            if let Some(job) = job {
+                if let Job::Chat { cancel, .. } = &job
+                    && cancel.is_cancelled()
+                {
+                    continue; // whoever asked has gone
+                }
+                self.prepare(&mut session, &mut failed);
+                let Job::Chat { request, pieces, cancel, reply } = job else { continue };
+                let asked = Asked { cancel, reply };
+                match (&mut session, &failed) {
+                    (Some(session), _) => turns.extend(begin(session, *request, pieces, asked)),
+                    (None, failed) => {
+                        let why =
+                            failed.as_ref().map_or("it is not loaded", |(_, why)| why.as_str());
+                        asked.tell(Err(ModelError::Unavailable(why.to_owned())));
                     }
                 }
-                let stage =
-                    failed.as_ref().map_or(Stage::Ready, |(_, why)| Stage::Failed(why.clone()));
-                self.stage.send_replace(stage);
+            } else if let (Some(model), Some(turn)) = (&mut session, turns.pop_front()) {
+                turns.extend(turn.step(model, turns.is_empty()));
             }
-            let Job::Chat { request, pieces, cancel, reply } = job else { continue };
-            let result = match (&mut session, &failed) {
-                (Some(session), _) => answer(session, &request, pieces, &cancel),
-                (None, Some((_, why))) => Err(ModelError::Unavailable(why.clone())),
-                (None, None) => Err(ModelError::Unavailable("the model is not loaded".to_owned())),
-            };
-            if matches!(result, Err(ModelError::Unavailable(_))) {
+            if session.as_ref().is_some_and(|session| !session.is_sound()) {
                 session = None; // its code panicked: begin afresh
+                turns.drain(..).for_each(Turn::fail);
             }
-            // whoever asked may have gone; then nobody wants the answer
-            let _ = reply.send(result);
         }
+    }
+
+    /// What to do next: something new, or `Some(None)` for a step with one of the answers on their way, which are `busy`.
+    /// `None` when the adapter is gone.
+    fn next_job(&mut self, busy: usize) -> Option<Option<Job>> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        match busy {
+            0 => self.queue.blocking_recv().map(Some),
+            AT_ONCE.. => Some(None),
+            _ => Some(self.queue.try_recv().ok()),
+        }
+        .filter(|_| !self.stop.is_cancelled())
+    }
+
+    /// Loads the model, unless that is done or failed just now.
+    fn prepare(&self, session: &mut Option<Session>, failed: &mut Option<(Instant, String)>) {
+        if session.is_some() {
+            return;
+        }
+        drop(failed.take_if(|(when, _)| when.elapsed() > FAILED_FOR));
+        if failed.is_none() {
+            match self.load() {
+                Ok(loaded) => *session = Some(loaded),
+                Err(error) => *failed = Some((Instant::now(), reason(error))),
+            }
+        }
+        let stage = failed.as_ref().map_or(Stage::Ready, |(_, why)| Stage::Failed(why.clone()));
+        self.stage.send_replace(stage);
     }
 
     fn load(&self) -> Result<Session, ModelError> {
@@ -214,18 +241,71 @@ fn reason(error: ModelError) -> String {
     }
 }
 
-fn answer(
+/// Who asked.
+struct Asked {
+    cancel: CancellationToken,
+    reply: oneshot::Sender<Result<ChatResponse, ModelError>>,
+}
+
+impl Asked {
+    fn tell(self, result: Result<ChatResponse, ModelError>) {
+        // whoever asked may have gone; then nobody wants the answer
+        let _ = self.reply.send(result);
+    }
+}
+
+/// An answer on its way. Those that are take turns, so that a long one does not keep others waiting.
+struct Turn {
+    answer: Answer,
+    asked: Asked,
+}
+
+fn begin(
     session: &mut Session,
-    request: &ChatRequest,
+    request: ChatRequest,
     pieces: mpsc::UnboundedSender<String>,
-    cancel: &CancellationToken,
-) -> Result<ChatResponse, ModelError> {
+    asked: Asked,
+) -> Option<Turn> {
+    let text = request.output == Output::Text;
     let hear = move |piece: String| {
-        if request.output == Output::Text {
+        if text {
             let _ = pieces.send(piece); // nobody listens: the answer is still wanted
         }
     };
-    guarded(|| session.answer(request, cancel, hear))
+    match guarded(|| session.begin(request, Box::new(hear))) {
+        Ok(answer) => Some(Turn { answer, asked }),
+        Err(error) => {
+            if matches!(error, ModelError::Unavailable(_)) {
+                session.spoil();
+            }
+            asked.tell(Err(error));
+            None
+        }
+    }
+}
+
+impl Turn {
+    /// A step. `None` when it was the last one, and who asked has been told.
+    fn step(mut self, session: &mut Session, alone: bool) -> Option<Self> {
+        let Self { answer, asked } = &mut self;
+        let error = match guarded(|| session.step(answer, alone, &asked.cancel)) {
+            Ok(false) => return Some(self),
+            Ok(true) => None,
+            Err(error) => Some(error),
+        };
+        let Self { answer, asked } = self;
+        if matches!(error, Some(ModelError::Unavailable(_))) {
+            session.spoil();
+        }
+        asked.tell(guarded(|| session.end(answer, error)));
+        None
+    }
+
+    /// Gives up because of what happened to another.
+    fn fail(self) {
+        let why = "the model's code failed while it answered another request; ask again";
+        self.asked.tell(Err(ModelError::Unavailable(why.to_owned())));
+    }
 }
 
 /// Turns a panic of a library into an error, so that one bad request or file does not end the thread.
@@ -242,8 +322,8 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, ModelEr
 /// Says so when the machine plainly has too little memory; where that cannot be known, loading is tried.
 fn enough_memory(file: &Path) -> Result<(), ModelError> {
     let size = std::fs::metadata(file).map_or(0, |about| about.len());
-    // weights, their repacked copy, the sequence
-    let needed = size * 5 / 2 + (256 << 20);
+    // weights, what reading the largest takes, the sequences
+    let needed = size * 3 / 2 + (512 << 20);
     match available_memory() {
         Some(available) if available < needed => Err(ModelError::Unavailable(format!(
             "the model {} needs about {} MB of memory and {} MB are free; choose a smaller model or a model server",

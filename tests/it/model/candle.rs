@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use kubemate::model::candle::{Candle, Config};
 use kubemate::model::{ChatRequest, ChatResponse, ChatRole, Model as _, ModelError};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::tiny::Tiny;
@@ -185,6 +188,74 @@ async fn cancelling_stops_soon_and_the_next_request_is_answered() {
     assert!(next.expect("the thread is free again").unwrap().call.is_some());
     let result = model.chat(wants_text("x"), None, cancel).await;
     assert!(matches!(result, Err(ModelError::Cancelled)), "{result:?}");
+}
+
+/// An answer that does not end by itself; it has begun when this returns.
+async fn endless(
+    model: &Arc<Candle>,
+) -> (CancellationToken, JoinHandle<Result<ChatResponse, ModelError>>) {
+    let cancel = CancellationToken::new();
+    let (tokens, mut heard) = mpsc::channel(1);
+    let (asked, stop) = (Arc::clone(model), cancel.clone());
+    let request = ChatRequest { max_tokens: 1_000_000, ..wants_text("never end") };
+    let answer = tokio::spawn(async move { asked.chat(request, Some(tokens), stop).await });
+    heard.recv().await.expect("it begins");
+    (cancel, answer)
+}
+
+#[tokio::test]
+async fn long_answers_do_not_keep_others_waiting() {
+    let here = Here::with(&Tiny { context: 1 << 20, ..Tiny::default() });
+    let model = Arc::new(here.adapter_with(|c| c.context = 1 << 20));
+    let (cancel, long) = endless(&model).await;
+    for _ in 0..2 {
+        let request = ChatRequest { max_tokens: 4, ..wants_text("greet me") };
+        let between = tokio::time::timeout(Duration::from_secs(60), ask(&model, request)).await;
+        let response = between.expect("it takes turns with the long one").unwrap();
+        assert_eq!(response.usage.output_tokens, 4);
+    }
+    assert!(!long.is_finished());
+    cancel.cancel();
+    assert!(matches!(long.await.unwrap(), Err(ModelError::Cancelled)));
+}
+
+#[tokio::test]
+async fn more_requests_than_may_wait_are_turned_away() {
+    let here = Here::with(&Tiny { context: 1 << 20, ..Tiny::default() });
+    let model = Arc::new(here.adapter_with(|c| c.context = 1 << 20));
+    let mut long = Vec::new();
+    for _ in 0..4 {
+        long.push(endless(&model).await);
+    }
+    let waiting: Vec<_> = (0..40)
+        .map(|_| {
+            let model = Arc::clone(&model);
+            tokio::spawn(async move { ask(&model, wants_call("scale api")).await })
+        })
+        .collect();
+    let mut results = futures::stream::FuturesUnordered::from_iter(waiting);
+    for _ in 0..8 {
+        let turned_away = results.next().await.unwrap().unwrap().unwrap_err().to_string();
+        assert!(turned_away.contains("32 requests are waiting"), "{turned_away}");
+    }
+    results.iter().for_each(JoinHandle::abort);
+    long.iter().for_each(|(cancel, _)| cancel.cancel());
+}
+
+#[tokio::test]
+async fn a_conversation_goes_on_from_where_it_stands() {
+    let here = Here::with(&Tiny::default());
+    let model = here.adapter();
+    let first = "what about api? ".repeat(8);
+    let begun = ask(&model, conversation(&[&first])).await.unwrap();
+    for other in ["web", "db", "cache"] {
+        ask(&model, conversation(&[&format!("{other}? ").repeat(20)])).await.unwrap();
+    }
+    let mut further = conversation(&[&first]);
+    further.messages.push(say(ChatRole::Assistant, &begun.text));
+    further.messages.push(say(ChatRole::User, "and now?"));
+    let known = ask(&model, further).await.unwrap().usage.cached_tokens;
+    assert!(known >= begun.usage.input_tokens, "{known} of {:?}", begun.usage);
 }
 
 #[tokio::test]
