@@ -32,7 +32,7 @@ impl Matrix {
     ) -> std::result::Result<Self, ModelError> {
         let tensor = gguf.tensor(name, &[rows, columns])?;
         Self::of(&tensor)
-            .map_err(|e| gguf.unusable(&format!("has an unusable tensor `{name}`: {e}")))
+            .map_err(|e| gguf.damaged(&format!("has an unusable tensor `{name}`: {e}")))
     }
 
     /// Cuts `tensor` into bands, one per thread of the current pool.
