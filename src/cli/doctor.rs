@@ -102,14 +102,24 @@ async fn cluster(config: &Config) -> anyhow::Result<String> {
     }
 }
 
+/// Each model by itself: one that works hides none that does not.
 async fn model(config: &Config) -> anyhow::Result<String> {
-    match app::model(config)? {
-        None => Ok("none: typed commands work, free text only where it is unambiguous".to_owned()),
-        Some(model) => {
-            model.health().await?;
-            Ok(format!("{} can answer", model.id()))
+    let (mut able, mut unable) = (Vec::new(), Vec::new());
+    for adapter in &config.model.models {
+        let mut alone = config.clone();
+        alone.model.models = vec![adapter.clone()];
+        let Some(model) = app::model(&alone)? else { continue };
+        match model.health().await {
+            Ok(()) => able.push(format!("{} can answer", model.id())),
+            Err(error) => unable.push(error.to_string()),
         }
     }
+    if able.is_empty() && unable.is_empty() {
+        return Ok("none: typed commands work, free text only where it is unambiguous".to_owned());
+    }
+    anyhow::ensure!(!able.is_empty(), "{}", unable.join("; "));
+    able.append(&mut unable);
+    Ok(able.join("; "))
 }
 
 async fn embedder(config: &Config) -> anyhow::Result<String> {

@@ -5,6 +5,7 @@
 mod blocks;
 mod gguf;
 mod grammar;
+mod head;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod matrix;
@@ -12,6 +13,7 @@ mod network;
 mod ops;
 #[cfg_attr(not(target_arch = "x86_64"), path = "candle/unpacked.rs")]
 mod packed;
+mod place;
 mod prefix;
 mod sequences;
 mod session;
@@ -23,6 +25,7 @@ mod worker;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -30,6 +33,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::download::{self, KnownModel};
 use super::{ChatRequest, ChatResponse, Model, ModelError};
+use place::Place;
 pub use threads::restart_with_own_threads;
 use worker::{Ends, Job, Stage, Worker};
 
@@ -88,7 +92,8 @@ impl Candle {
         let (told, stage) = watch::channel(Stage::Idle);
         let name = config.name.clone();
         let ends = Ends { queue, stage: told, stop: stop.clone() };
-        let worker = Worker::new(config, known, cache, ends);
+        let place = Place { config, known, cache: cache.to_owned() };
+        let worker = Worker::new(place, ends);
         Ok(Self { name, jobs, stage, worker: Mutex::new(Some(worker)), _stop: stop.drop_guard() })
     }
 
@@ -185,18 +190,24 @@ impl Model for Candle {
     }
 
     async fn health(&self) -> Result<(), ModelError> {
-        match &*self.stage.borrow() {
+        let stage = self.stage.borrow().clone();
+        match stage {
             Stage::Ready => Ok(()),
-            Stage::Idle => self.worker_could_load(),
+            Stage::Idle => self.could_load().await,
             other => Err(ModelError::Unavailable(other.to_string())),
         }
     }
 }
 
 impl Candle {
-    /// Healthy before the first request, when the file is there.
-    fn worker_could_load(&self) -> Result<(), ModelError> {
-        let worker = self.worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        worker.as_ref().map_or(Ok(()), Worker::could_load)
+    /// Healthy before the first request, when the file is there and sound, or may be fetched.
+    async fn could_load(&self) -> Result<(), ModelError> {
+        let place = {
+            let worker = self.worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            worker.as_ref().map(|worker| worker.place().clone())
+        };
+        let Some(place) = place else { return Ok(()) };
+        let checked = tokio::task::spawn_blocking(move || place.check()).await;
+        checked.context("the check of the model's file was ended")?
     }
 }

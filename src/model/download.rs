@@ -150,12 +150,7 @@ async fn fetch_locked(
     let _lock = lock(model, folder).await.map_err(FetchError::Folder)?;
     if path.exists() {
         // placed by hand, by another process, or by an older version
-        return match verify(model, &path) {
-            Ok(()) => Ok(path),
-            Err(error) => {
-                Err(FetchError::Folder(error.context("remove it or replace it by the right one")))
-            }
-        };
+        return verified(model, &path).map(|()| path);
     }
     let partial = folder.join(format!(".{}.part", model.file));
     let mut reasons = Vec::new();
@@ -252,10 +247,18 @@ fn put_in_place(model: &KnownModel, partial: &Path, path: &Path) -> anyhow::Resu
     Ok(())
 }
 
-/// Checks a file that is in place and remembers the result.
-fn verify(model: &KnownModel, path: &Path) -> anyhow::Result<()> {
-    check(model, path)?;
-    remember(model, path);
+/// Checks the content of a file that is in place, unless that has been done since it was last changed.
+///
+/// # Errors
+/// [`FetchError::Folder`] when it is not the model, or cannot be read.
+pub fn verified(model: &KnownModel, path: &Path) -> Result<(), FetchError> {
+    if !is_verified(model, path) {
+        check(model, path).map_err(|error| {
+            let what_to_do = "remove it, or replace it by the right one";
+            FetchError::Folder(anyhow::anyhow!("{error:#}; {what_to_do}"))
+        })?;
+        remember(model, path);
+    }
     Ok(())
 }
 

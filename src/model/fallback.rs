@@ -95,6 +95,7 @@ impl Model for Fallback {
         for model in &self.models {
             match model.health().await {
                 Ok(()) => return Ok(()),
+                Err(ModelError::Unavailable(why)) => missing.push(format!("{}: {why}", model.id())),
                 Err(error) => missing.push(format!("{}: {error}", model.id())),
             }
         }

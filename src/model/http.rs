@@ -89,7 +89,7 @@ impl Peer {
 
     /// The error for a status that means the same on every server; `body` is what it said.
     pub(crate) fn refused(&self, status: StatusCode, body: &str) -> ModelError {
-        let said: String = body.chars().take(300).collect();
+        let said = said(body);
         let place = format!("the {} server at {}", self.adapter, self.url);
         match status.as_u16() {
             401 | 403 => ModelError::Unavailable(format!(
@@ -164,7 +164,7 @@ impl Lines {
 
     fn broken(&self, error: &reqwest::Error) -> ModelError {
         ModelError::Unavailable(format!(
-            "the {} server at {} broke off in the middle of its answer: {error}",
+            "the {} server at {} broke off in the middle of its answer: {error}; look at its log and ask again",
             self.peer.adapter, self.peer.url
         ))
     }
@@ -194,6 +194,13 @@ impl Answer {
         }
         self.text.len() <= ANSWER_BYTES
     }
+}
+
+/// What the body of an error says, in the forms servers say it, shortened.
+pub(super) fn said(body: &str) -> String {
+    let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let inner = json["error"].as_str().or_else(|| json["error"]["message"].as_str());
+    inner.unwrap_or(body).trim().chars().take(300).collect()
 }
 
 /// Whether a server's error text says that the prompt does not fit.

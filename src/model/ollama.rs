@@ -141,6 +141,9 @@ impl Ollama {
         if http::says_too_long(body) {
             return self.too_long(request);
         }
+        if says_out_of_memory(body) {
+            return self.failed(body);
+        }
         self.peer.refused(status, body)
     }
 
@@ -149,6 +152,20 @@ impl Ollama {
             "the ollama server at {} has no model `{name}`; run `ollama pull {name}` there",
             self.peer.url,
             name = self.config.name
+        ))
+    }
+
+    /// The error for what went wrong on the server's side.
+    fn failed(&self, said: &str) -> ModelError {
+        let what_to_do = if says_out_of_memory(said) {
+            "; choose a smaller model, or a smaller `context` in the model's configuration"
+        } else {
+            ""
+        };
+        ModelError::Unavailable(format!(
+            "the ollama server at {} failed: {}{what_to_do}",
+            self.peer.url,
+            http::said(said)
         ))
     }
 
@@ -180,10 +197,7 @@ impl Ollama {
                 return Err(if http::says_too_long(&error) {
                     self.too_long(&request)
                 } else {
-                    ModelError::Unavailable(format!(
-                        "the ollama server at {} failed: {error}",
-                        self.peer.url
-                    ))
+                    self.failed(&error)
                 });
             }
             if !answer.push(&piece.message.content).await {
@@ -198,7 +212,7 @@ impl Ollama {
         }
         if !finished {
             return Err(ModelError::Unavailable(format!(
-                "the ollama server at {} ended its answer in the middle",
+                "the ollama server at {} ended its answer in the middle; look at its log and ask again",
                 self.peer.url
             )));
         }
@@ -209,6 +223,11 @@ impl Ollama {
         let text = if call.is_some() { String::new() } else { answer.text };
         Ok(ChatResponse { text, call, usage, model: self.id() })
     }
+}
+
+/// Whether an error says that the model does not fit into the server's memory.
+fn says_out_of_memory(said: &str) -> bool {
+    ["system memory", "out of memory"].iter().any(|phrase| said.contains(phrase))
 }
 
 /// One line of the answer.

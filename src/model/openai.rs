@@ -215,7 +215,7 @@ impl Openai {
         }
         if !finished {
             return Err(ModelError::Unavailable(format!(
-                "the openai server at {} ended its answer in the middle",
+                "the openai server at {} ended its answer in the middle; look at its log and ask again",
                 self.peer.url
             )));
         }

@@ -4,8 +4,10 @@ mod candle;
 mod contract;
 mod download;
 pub(crate) mod fake_servers;
+mod files;
 mod ollama;
 mod openai;
+mod real_ollama;
 mod scripted;
 mod tiny;
 

@@ -3,14 +3,23 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use candle_core::quantized::QTensor;
 use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::quantized::{GgmlDType, QTensor};
 
 use super::super::ModelError;
+
+/// Longest head, which is all before the weights, in bytes. Values take up to thirty times as much space in memory as in
+/// the file, so what claims to be longer is refused.
+const HEAD: u64 = 32 << 20;
+/// Largest number that a dimension may be.
+const LARGEST: usize = 1 << 24;
+/// What to do about a kind of weights that cannot be computed with.
+const OTHER_TYPE: &str =
+    "use a file quantised as Q4_K_M, Q8_0 or another of the types before IQ, or a model server";
 
 /// An opened file.
 pub(super) struct Gguf {
@@ -46,28 +55,57 @@ pub(super) struct Dimensions {
     pub(super) epsilon: f32,
 }
 
+impl Dimensions {
+    /// Memory of a sequence that fills a context of `context` tokens, as far as the model's own reaches.
+    pub(super) fn bytes_of(&self, context: usize) -> u64 {
+        let kept =
+            [2, size_of::<f32>(), self.layers, self.kv_heads, self.head, context.min(self.context)];
+        kept.iter().fold(1, |bytes: u64, n| bytes.saturating_mul(*n as u64))
+    }
+}
+
 impl Gguf {
     /// Opens and checks the file.
     ///
     /// # Errors
     /// [`ModelError::Unavailable`] saying what is wrong with it.
     pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
-        let unusable = |what: String| unusable(path, &what);
-        let file = File::open(path).map_err(|e| unusable(format!("cannot be opened: {e}")))?;
-        let length = file.metadata().map_err(|e| unusable(format!("cannot be read: {e}")))?.len();
+        let damaged = |what: String| damaged(path, &what);
+        let file = File::open(path).map_err(|e| damaged(format!("cannot be opened: {e}")))?;
+        let length = file.metadata().map_err(|e| damaged(format!("cannot be read: {e}")))?.len();
         let mut reader = BufReader::with_capacity(1 << 20, file);
-        let content = Content::read(&mut reader)
-            .map_err(|e| unusable(format!("is not a GGUF file, or its head is damaged: {e}")))?;
+        let mut magic = [0; 4];
+        if reader.read_exact(&mut magic).is_err() || magic != *b"GGUF" {
+            return Err(damaged("is not a GGUF file".to_owned()));
+        }
+        reader.rewind().map_err(|e| damaged(format!("cannot be read: {e}")))?;
+        let mut head = (&mut reader).take(length.min(HEAD));
+        let content = Content::read(&mut head).map_err(|e| unreadable_head(path, &e))?;
         let gguf = Self { path: path.to_owned(), reader, content };
+        gguf.only_known_types()?;
         let needed = gguf
             .needed_length()
-            .ok_or_else(|| unusable("has impossible tensor sizes".to_owned()))?;
+            .ok_or_else(|| damaged("has impossible tensor sizes".to_owned()))?;
         if length < needed {
-            return Err(unusable(format!(
-                "is truncated: it has {length} bytes and needs {needed}"
-            )));
+            return Err(damaged(format!("is truncated: it has {length} bytes and needs {needed}")));
         }
         Ok(gguf)
+    }
+
+    /// There are types that candle can name and not read.
+    fn only_known_types(&self) -> Result<(), ModelError> {
+        let unread = self
+            .content
+            .tensor_infos
+            .iter()
+            .find(|(_, info)| matches!(info.ggml_dtype, GgmlDType::Q8_1 | GgmlDType::Q8K));
+        match unread {
+            None => Ok(()),
+            Some((name, info)) => Err(self.unusable(&format!(
+                "has the tensor `{name}` of the type {:?}, which cannot be run in the process; {OTHER_TYPE}",
+                info.ggml_dtype
+            ))),
+        }
     }
 
     /// Bytes the file must have for all its tensors.
@@ -132,7 +170,7 @@ impl Gguf {
             || !heads.is_multiple_of(kv_heads)
         {
             return Err(
-                self.unusable(&format!("has dimensions that do not fit together: {dimensions:?}"))
+                self.damaged(&format!("has dimensions that do not fit together: {dimensions:?}"))
             );
         }
         Ok(dimensions)
@@ -141,16 +179,16 @@ impl Gguf {
     /// Reads one tensor and checks its shape.
     pub(super) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<QTensor, ModelError> {
         let Some(info) = self.content.tensor_infos.get(name) else {
-            return Err(self.unusable(&format!("has no tensor `{name}`")));
+            return Err(self.damaged(&format!("has no tensor `{name}`")));
         };
         if info.shape.dims() != shape {
             let found = info.shape.dims().to_vec();
-            return Err(self.unusable(&format!(
+            return Err(self.damaged(&format!(
                 "has `{name}` in the shape {found:?} where {shape:?} is needed"
             )));
         }
         let read = self.content.tensor(&mut self.reader, name, &Device::Cpu);
-        read.map_err(|e| unusable(&self.path, &format!("has an unreadable tensor `{name}`: {e}")))
+        read.map_err(|e| self.damaged(&format!("has an unreadable tensor `{name}`: {e}")))
     }
 
     /// Whether the tensor is there.
@@ -162,14 +200,14 @@ impl Gguf {
     pub(super) fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>, ModelError> {
         let tensor = self.tensor(name, &[length])?;
         let read = tensor.dequantize(&Device::Cpu).and_then(|t| t.to_vec1::<f32>());
-        read.map_err(|e| self.unusable(&format!("has an unreadable tensor `{name}`: {e}")))
+        read.map_err(|e| self.damaged(&format!("has an unreadable tensor `{name}`: {e}")))
     }
 
     /// A string of the metadata.
     pub(super) fn text(&self, key: &str) -> Result<&str, ModelError> {
         match self.content.metadata.get(key) {
             Some(Value::String(text)) => Ok(text),
-            _ => Err(self.unusable(&format!("has no text `{key}` in its metadata"))),
+            _ => Err(self.damaged(&format!("has no text `{key}` in its metadata"))),
         }
     }
 
@@ -177,29 +215,54 @@ impl Gguf {
     pub(super) fn array(&self, key: &str) -> Result<&[Value], ModelError> {
         match self.content.metadata.get(key) {
             Some(Value::Array(values)) => Ok(values),
-            _ => Err(self.unusable(&format!("has no array `{key}` in its metadata"))),
+            _ => Err(self.damaged(&format!("has no array `{key}` in its metadata"))),
         }
     }
 
     /// A number of the metadata that is at least 1.
     fn count(&self, key: &str) -> Result<usize, ModelError> {
-        let value = self.optional(key).filter(|n| (1..=1 << 24).contains(n));
-        value.ok_or_else(|| self.unusable(&format!("has no usable number `{key}` in its metadata")))
+        let value = self.optional(key).filter(|n| *n > 0);
+        value.ok_or_else(|| self.damaged(&format!("has no usable number `{key}` in its metadata")))
     }
 
-    /// A number of the metadata.
-    pub(super) fn optional(&self, key: &str) -> Option<usize> {
+    /// A number of the metadata, where it is one that a dimension can be.
+    fn optional(&self, key: &str) -> Option<usize> {
         let value = self.content.metadata.get(key)?;
         let number = value.to_u64().ok().or_else(|| u64::try_from(value.to_i32().ok()?).ok())?;
-        usize::try_from(number).ok()
+        usize::try_from(number).ok().filter(|n| *n <= LARGEST)
     }
 
-    /// The error for a file that cannot be used.
+    /// The error for a file whose content is wrong.
+    pub(super) fn damaged(&self, what: &str) -> ModelError {
+        damaged(&self.path, what)
+    }
+
+    /// The error for a file that is sound and of no use here; `what` ends with what to do instead.
     pub(super) fn unusable(&self, what: &str) -> ModelError {
         unusable(&self.path, what)
     }
 }
 
+/// The error for a file whose content is wrong.
+pub(super) fn damaged(path: &Path, what: &str) -> ModelError {
+    unusable(path, &format!("{what}; copy or fetch it again, or use another one"))
+}
+
 fn unusable(path: &Path, what: &str) -> ModelError {
     ModelError::Unavailable(format!("the model file {} {what}", path.display()))
+}
+
+/// What candle's refusal of a head means. The first line is its reason; a backtrace may follow.
+fn unreadable_head(path: &Path, error: &candle_core::Error) -> ModelError {
+    let said = error.to_string();
+    let said = said.lines().next().unwrap_or_default();
+    match said.split_once("unknown dtype for tensor ") {
+        Some((_, number)) => unusable(
+            path,
+            &format!(
+                "has tensors of the type {number}, which cannot be run in the process; {OTHER_TYPE}"
+            ),
+        ),
+        None => damaged(path, &format!("has a damaged or truncated head: {said}")),
+    }
 }

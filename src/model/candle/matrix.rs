@@ -50,7 +50,7 @@ impl Matrix {
     ) -> std::result::Result<Self, ModelError> {
         let tensor = gguf.tensor(name, &[rows, columns])?;
         Self::of(&tensor)
-            .map_err(|e| gguf.unusable(&format!("has an unusable tensor `{name}`: {e}")))
+            .map_err(|e| gguf.damaged(&format!("has an unusable tensor `{name}`: {e}")))
     }
 
     /// Lays out `tensor` for the threads of the current pool.

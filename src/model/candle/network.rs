@@ -89,7 +89,7 @@ impl Network {
             Matrix::read(gguf, "output.weight", dims.vocab, dims.hidden)?
         } else {
             Matrix::of(&embedding)
-                .map_err(|e| gguf.unusable(&format!("has an unusable embedding: {e}")))?
+                .map_err(|e| gguf.damaged(&format!("has an unusable embedding: {e}")))?
         };
         let mut frequencies: Vec<f32> = (0..dims.head / 2)
             .map(|i| dims.rope_base.powf(-2.0 * i as f32 / dims.head as f32))

@@ -12,8 +12,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{ChatRequest, ChatResponse, ModelError, Output, Usage, call};
-use super::gguf::Gguf;
 use super::grammar::{Grammars, State};
+use super::head::Head;
 use super::network::{KvCache, Network};
 use super::prefix::Prefixes;
 use super::sequences::Sequences;
@@ -54,10 +54,8 @@ pub(super) struct Session {
 impl Session {
     /// Loads the model; `progress` hears the share done.
     pub(super) fn load(origin: &Origin, progress: impl Fn(f32)) -> Result<Self, ModelError> {
-        let mut gguf = Gguf::open(&origin.file)?;
-        let dims = gguf.dimensions()?;
-        let vocabulary = Arc::new(Vocabulary::read(&gguf)?);
-        let template = Template::of(&vocabulary, &gguf)?;
+        let Head { mut gguf, dims, vocabulary, template } =
+            Head::read(&origin.file, origin.context)?;
         let grammars = Grammars::new(&vocabulary, template.end())?;
         let network = Network::read(&mut gguf, progress)?;
         let context = origin.context.min(dims.context);

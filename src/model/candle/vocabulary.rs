@@ -41,7 +41,7 @@ impl Vocabulary {
         let kind = gguf.text("tokenizer.ggml.model")?;
         if kind != "gpt2" {
             return Err(gguf.unusable(&format!(
-                "has a tokenizer of the kind `{kind}`; only `gpt2` (byte-level BPE) is known"
+                "has a tokenizer of the kind `{kind}`, and only `gpt2` (byte-level BPE) is known; use a Qwen2, Llama 3 or SmolLM model, or a model server"
             )));
         }
         let names = strings(gguf, "tokenizer.ggml.tokens")?;
@@ -54,7 +54,7 @@ impl Vocabulary {
         let mut bytes = Vec::with_capacity(names.len());
         let of_char = byte_of_char();
         for (id, name) in names.iter().enumerate() {
-            let id32 = u32::try_from(id).map_err(|_| gguf.unusable("has too many tokens"))?;
+            let id32 = u32::try_from(id).map_err(|_| gguf.damaged("has too many tokens"))?;
             if is_special(id) {
                 special.insert((*name).to_owned(), id32);
                 bytes.push(name.as_bytes().to_vec());
@@ -67,12 +67,12 @@ impl Vocabulary {
             .into_iter()
             .map(|merge| merge.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())))
             .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| gguf.unusable("has a merge that is not two tokens"))?;
+            .ok_or_else(|| gguf.damaged("has a merge that is not two tokens"))?;
         let pre = gguf.text("tokenizer.ggml.pre").unwrap_or("default");
         let bpe = BPE::builder().vocab_and_merges(text, merges);
         let bpe = bpe.ignore_merges(pre == "llama-bpe").build();
         let bpe = bpe.map_err(|e| {
-            gguf.unusable(&format!("has a tokenizer that does not fit together: {e}"))
+            gguf.damaged(&format!("has a tokenizer that does not fit together: {e}"))
         })?;
         let mut tokenizer = Tokenizer::new(bpe);
         let cut = pre_tokenizer(pre).ok_or_else(|| {
@@ -83,7 +83,7 @@ impl Vocabulary {
         tokenizer.with_pre_tokenizer(Some(cut));
         if pre == "qwen2" {
             let composed = tokenizer.with_normalizer(Some(NFC));
-            composed.map_err(|e| gguf.unusable(&format!("has an unusable tokenizer: {e}")))?;
+            composed.map_err(|e| gguf.damaged(&format!("has an unusable tokenizer: {e}")))?;
         }
         let mut special_ids: Vec<u32> = special.values().copied().collect();
         special_ids.sort_unstable();
@@ -128,7 +128,7 @@ fn strings<'a>(gguf: &'a Gguf, key: &str) -> Result<Vec<&'a str>, ModelError> {
     });
     texts
         .collect::<Option<_>>()
-        .ok_or_else(|| gguf.unusable(&format!("has something else than texts in `{key}`")))
+        .ok_or_else(|| gguf.damaged(&format!("has something else than texts in `{key}`")))
 }
 
 /// The cutting of text before merging, by llama.cpp's name for it.

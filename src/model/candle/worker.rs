@@ -3,8 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -13,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::download::{self, FetchError, KnownModel};
 use super::super::{ChatRequest, ChatResponse, ModelError, Output};
-use super::Config;
+use super::head::catching;
+use super::place::Place;
 use super::session::{Answer, Origin, Session};
 
 /// After a failed attempt to load, requests get the same error for this long before it is tried again.
@@ -68,61 +68,29 @@ pub(super) enum Job {
 /// Everything the thread needs; it runs once started and ends when the adapter is dropped.
 #[derive(Debug)]
 pub(super) struct Worker {
-    config: Config,
-    known: Option<&'static KnownModel>,
-    cache: PathBuf,
+    place: Place,
     queue: mpsc::Receiver<Job>,
     stage: watch::Sender<Stage>,
     stop: CancellationToken,
 }
 
 impl Worker {
-    pub(super) fn new(
-        config: Config,
-        known: Option<&'static KnownModel>,
-        cache: &Path,
-        ends: Ends,
-    ) -> Self {
+    pub(super) fn new(place: Place, ends: Ends) -> Self {
         let Ends { queue, stage, stop } = ends;
-        Self { config, known, cache: cache.to_owned(), queue, stage, stop }
+        Self { place, queue, stage, stop }
+    }
+
+    /// Where the file is.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Starts the thread. It is not joined: it ends by itself soon after the adapter is gone, and holds nothing that
     /// must be saved.
     pub(super) fn start(self) -> std::io::Result<()> {
-        let pool = super::threads::pool(self.config.threads)?;
+        let pool = super::threads::pool(self.place.config.threads)?;
         let work = move || pool.install(|| self.work());
         std::thread::Builder::new().name("model".to_owned()).spawn(work).map(drop)
-    }
-
-    /// Whether there is a file to load, or it may be fetched.
-    pub(super) fn could_load(&self) -> Result<(), ModelError> {
-        let path = self.file();
-        if path.exists() || (self.config.fetch && self.known.is_some()) {
-            return Ok(());
-        }
-        Err(self.missing(&path))
-    }
-
-    fn file(&self) -> PathBuf {
-        match (&self.config.file, self.known) {
-            (Some(file), _) => file.clone(),
-            (None, Some(known)) => self.cache.join("models").join(&known.file),
-            (None, None) => PathBuf::new(),
-        }
-    }
-
-    fn missing(&self, path: &Path) -> ModelError {
-        let path = path.display();
-        ModelError::Unavailable(match self.known {
-            Some(known) => format!(
-                "the model file {path} is not there and fetching is switched off; {}",
-                known.by_hand(&self.cache.join("models"))
-            ),
-            None => format!(
-                "the model file {path} is not there; correct `file` in the model's configuration"
-            ),
-        })
     }
 
     fn work(mut self) {
@@ -188,36 +156,36 @@ impl Worker {
     }
 
     fn load(&self) -> Result<Session, ModelError> {
-        let (file, identity) = match self.known {
+        let Place { config, known, cache } = &self.place;
+        let (file, identity) = match known {
             Some(known) => (self.fetched(known)?, known.sha256.clone()),
             None => {
-                let file = self.file();
-                let about = std::fs::metadata(&file).map_err(|_| self.missing(&file))?;
+                let file = self.place.file();
+                let about = std::fs::metadata(&file).map_err(|_| self.place.missing(&file))?;
                 let identity =
                     format!("{} {} {:?}", file.display(), about.len(), about.modified().ok());
                 (file, identity)
             }
         };
         self.stage.send_replace(Stage::Loading(0.0));
-        enough_memory(&file)?;
-        let prefixes = self.config.keep_prefixes.then(|| self.cache.join("prefixes"));
-        let origin = Origin { file, identity, context: self.config.context, prefixes };
+        let prefixes = config.keep_prefixes.then(|| cache.join("prefixes"));
+        let origin = Origin { file, identity, context: config.context, prefixes };
         let progress = |share| drop(self.stage.send_replace(Stage::Loading(share)));
         guarded(|| Session::load(&origin, progress))
     }
 
     /// The verified file, fetched when it is not there.
     fn fetched(&self, known: &KnownModel) -> Result<PathBuf, ModelError> {
-        let folder = self.cache.join("models");
-        let path = self.file();
-        if !path.exists() && !self.config.fetch {
-            return Err(self.missing(&path));
+        let path = self.place.file();
+        if !path.exists() && !self.place.config.fetch {
+            return Err(self.place.missing(&path));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("cannot start a runtime for fetching the model")?;
         let progress = |done| {
             self.stage.send_replace(Stage::Fetching { done, size: known.size });
         };
+        let folder = self.place.folder();
         let fetched = runtime.block_on(download::fetch(known, &folder, &progress, &self.stop));
         fetched.map_err(|error| match error {
             FetchError::Cancelled => ModelError::Cancelled,
@@ -310,38 +278,7 @@ impl Turn {
 
 /// Turns a panic of a library into an error, so that one bad request or file does not end the thread.
 fn guarded<T>(work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, ModelError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().cloned();
-        let said = said
-            .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
-            .unwrap_or_default();
+    catching(work).unwrap_or_else(|said| {
         Err(ModelError::Unavailable(format!("the model's code failed: {said}")))
     })
-}
-
-/// Says so when the machine plainly has too little memory; where that cannot be known, loading is tried.
-fn enough_memory(file: &Path) -> Result<(), ModelError> {
-    let size = std::fs::metadata(file).map_or(0, |about| about.len());
-    // weights, what reading the largest takes, the sequences
-    let needed = size * 3 / 2 + (512 << 20);
-    match available_memory() {
-        Some(available) if available < needed => Err(ModelError::Unavailable(format!(
-            "the model {} needs about {} MB of memory and {} MB are free; choose a smaller model or a model server",
-            file.display(),
-            needed >> 20,
-            available >> 20
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// Free memory of the machine, or of the container where that is less, in bytes.
-fn available_memory() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let machine = line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024;
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let group = number("/sys/fs/cgroup/memory.max")
-        .map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
-    Some(group.map_or(machine, |group| group.min(machine)))
 }

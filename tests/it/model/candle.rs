@@ -264,6 +264,9 @@ async fn a_request_that_does_not_fit_is_too_long() {
     let model = here.adapter_with(|c| c.context = 64);
     let error = ask(&model, wants_text(&"x".repeat(100))).await.unwrap_err();
     assert!(matches!(error, ModelError::TooLong { tokens: 100.., limit: 64 }), "{error}");
+    let far = here.adapter_with(|c| c.context = 1 << 30);
+    let error = ask(&far, wants_text(&"x".repeat(5000))).await.unwrap_err();
+    assert!(matches!(error, ModelError::TooLong { limit: 4096, .. }), "the model's own: {error}");
     let unfinished = ask(
         &model,
         ChatRequest { messages: vec![say(ChatRole::User, "x")], max_tokens: 3, ..wants_call("x") },

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response};
 use axum::routing::get;
-use kubemate::model::download::{FetchError, KnownModel, Source, fetch, known};
+use kubemate::model::download::{FetchError, KnownModel, Source, fetch, known, verified};
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -98,6 +98,23 @@ async fn a_file_that_was_changed_afterwards_is_noticed() {
     fs::write(folder.path().join("small.gguf"), b"something else").unwrap();
     let error = fetched(&model, folder.path()).await.unwrap_err();
     assert!(format!("{error}").contains("replace it"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_the_model_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(&[]);
+    let path = folder.path().join("small.gguf");
+    let wrong = CONTENT.to_ascii_uppercase();
+    for (content, says) in [(&wrong[..], "its sha256 is "), (&CONTENT[1..], "it has 42 bytes")] {
+        fs::write(&path, content).unwrap();
+        let error = verified(&model, &path).unwrap_err().to_string();
+        for part in ["small.gguf", says, "and should", "remove it, or replace it"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+    fs::write(&path, CONTENT).unwrap();
+    verified(&model, &path).unwrap();
 }
 
 #[tokio::test]

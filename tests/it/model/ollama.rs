@@ -59,7 +59,12 @@ async fn errors_say_what_to_do() {
         (404, "{\"error\":\"model not found\"}", "ollama pull qwen2.5-coder:7b"),
         (400, "{\"error\":\"input exceeds maximum context length\"}", "shorten the conversation"),
         (500, "{\"error\":\"boom\"}", "boom"),
-        (200, "{\"error\":\"out of memory\"}\n", "out of memory"),
+        (200, "{\"error\":\"out of memory\"}\n", "out of memory; choose a smaller model"),
+        (
+            500,
+            "{\"error\":\"model requires more system memory (9.1 GiB) than is available (2.0 GiB)\"}",
+            "than is available (2.0 GiB); choose a smaller model, or a smaller `context`",
+        ),
         (200, "<html>a proxy</html>\n", "not its protocol"),
         (200, "{\"message\":{\"content\":\"{\"},\"done\":false}\n", "in the middle"),
         (200, "", "in the middle"),

@@ -16,11 +16,13 @@ pub(crate) struct Tiny {
     pub(crate) context: u32,
     /// Left out of the file.
     pub(crate) without: Option<&'static str>,
+    /// Written after the rest of the metadata, so that it counts.
+    pub(crate) extra: Option<(&'static str, Value)>,
 }
 
 impl Default for Tiny {
     fn default() -> Self {
-        Self { architecture: "qwen2", seed: 1, context: 4096, without: None }
+        Self { architecture: "qwen2", seed: 1, context: 4096, without: None, extra: None }
     }
 }
 
@@ -92,6 +94,7 @@ impl Tiny {
             ("tokenizer.ggml.token_type".to_owned(), Value::Array(types)),
             ("tokenizer.ggml.merges".to_owned(), Value::Array(Vec::new())),
         ]);
+        metadata.extend(self.extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         metadata
     }
 
