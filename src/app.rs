@@ -106,8 +106,7 @@ impl App {
             Some(clock) => Cluster::with_clock(client_config, Arc::new(move || clock.now())),
             None => Cluster::new(client_config),
         };
-        let chatops =
-            conversations(&config, cluster, repository, minds, stop.child_token())?;
+        let chatops = conversations(&config, cluster, repository, minds, stop.child_token())?;
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!(
                 "listening on {}; is another kubemate running? --listen takes another address",

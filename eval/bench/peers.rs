@@ -136,6 +136,7 @@ impl Ours {
         let request = ChatRequest {
             messages,
             tools: Vec::new(),
+            allowed: Vec::new(),
             output: Output::Text,
             max_tokens: most,
             temperature: 0.0,

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    TurnResult, cue,
+    TurnResult,
+    consult::request,
+    cue,
     draft::Target,
     lexicon::environment_group,
     moment,
