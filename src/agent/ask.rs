@@ -29,7 +29,8 @@ impl Session<'_> {
     pub(super) async fn ask(&mut self, items: &[Item], names: &Names<'_>) -> TurnResult {
         let turn = self.turn;
         let subject = self.subject(items, names);
-        let asks_for_one = subject.workloads.is_empty() && subject.other.is_none();
+        let asks_for_one =
+            subject.workloads.is_empty() && subject.other.is_none() && cue::kind(items).is_none();
         if let (true, Some((word, near))) = (asks_for_one, subject.unknown.first())
             && !near.is_empty()
         {

@@ -3,6 +3,7 @@
 use super::{
     lexicon::Sense,
     scan::{Item, What},
+    values::is_env_key,
 };
 
 /// One clause and how it is meant.
@@ -96,7 +97,12 @@ fn cut(items: &[Item]) -> Vec<(Vec<Item>, Option<char>)> {
             }
             _ => None,
         };
-        let connective = item.is(Sense::Then)
+        // 内存上限同时提到: in the middle of what is said it joins nothing
+        let whole = current
+            .iter()
+            .any(|i| is_value(i) || i.sense().is_some_and(is_verb) || i.is(Sense::Look));
+        let connective = (item.is(Sense::Then)
+            && (whole || !matches!(item.text.as_str(), "同时" | "统一")))
             || item.is(Sense::But)
             || (item.is(Sense::And) && begins_clause(&current, &items[at + 1..]));
         // ", value x": 值为 x belongs to the name before it
@@ -185,6 +191,12 @@ fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mood {
     let verb_at = items.iter().position(|i| i.sense().is_some_and(is_verb));
     let marked = has(Sense::Object) || has(Sense::Please) || has(Sense::CanYou);
     let first = items.iter().find(|i| !is_soft(i));
+    // "x should have 5 replicas" is what somebody wants, "should x have 5 replicas" asks
+    let wanted = items.iter().position(|i| i.is(Sense::Should)).is_some_and(|at| {
+        items[at].text.eq_ignore_ascii_case("should")
+            && !question_mark
+            && items[..at].iter().any(|i| i.name().is_some())
+    });
     let starts_asking = first.is_some_and(|i| {
         matches!(
             i.sense(),
@@ -198,16 +210,19 @@ fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mood {
     if gets {
         return Mood::Command;
     }
-    if asks_at_all || has(Sense::Should) || starts_asking || names_a_record(items) {
+    let unsure = has(Sense::Should) && !wanted;
+    if asks_at_all || unsure || starts_asking || names_a_record(items) {
         return Mood::Question;
     }
     // "is", "any" and the like ask only at the beginning or with a question mark
-    let asks_inside = items
-        .iter()
-        .any(|i| i.is(Sense::Ask) && (question_mark || !is_weak_ask(i)) || asks_for_a_list(i));
+    let asks_inside = items.iter().enumerate().any(|(at, i)| {
+        let asks = i.is(Sense::Ask) && (question_mark || !is_weak_ask(i)) || asks_for_a_list(i);
+        asks && (question_mark || !is_some_few(items, at))
+    });
     let ends_asking =
         items.iter().rev().find(|i| !i.is(Sense::Filler)).is_some_and(|i| i.is(Sense::AskEnd));
-    let valued = items.iter().any(is_value) && says_change(items);
+    let valued =
+        sets_variable(items) || items.iter().any(is_value) && (wanted || says_change(items));
     let Some(verb_at) = verb_at else {
         return without_verb(items, question_mark || ends_asking || asks_inside, valued);
     };
@@ -217,7 +232,7 @@ fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mood {
     if let Some(mood) = restrained(items) {
         return mood;
     }
-    if has(Sense::Done) {
+    if has(Sense::Done) || tells_how_it_is(items) {
         return Mood::Statement;
     }
     // what a log line, a document or somebody else says is not this operator's command
@@ -258,11 +273,31 @@ fn names_a_record(items: &[Item]) -> bool {
     })
 }
 
+/// "the release candidate is bad": a verb that is a noun here.
+fn tells_how_it_is(items: &[Item]) -> bool {
+    let is = |i: &Item| matches!(i.text.to_lowercase().as_str(), "is" | "are" | "was" | "were");
+    items.iter().any(is)
+        && !items.iter().any(is_value)
+        && !items.iter().any(|i| i.name().is_some() || i.is(Sense::It) || i.is(Sense::Object))
+}
+
+/// "KEY of x to 60s", "KEY on x must be 10".
+fn sets_variable(items: &[Item]) -> bool {
+    let key = items.iter().position(|i| i.what == What::Unknown && is_env_key(&i.text));
+    let to = |i: &Item| i.is(Sense::To) || i.text.ends_with(" be");
+    key.is_some_and(|key| {
+        items[key + 1..].iter().position(to).is_some_and(|at| key + at + 2 < items.len())
+    })
+}
+
 /// Words that, with a value, make a command without a verb: `X 5 replicas`, `X to 5`, `再两个`, `memory limit 2Gi`.
 fn says_change(items: &[Item]) -> bool {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
     let quantity = items.iter().any(|i| matches!(i.what, What::Quantity(_)));
+    let counted =
+        items.windows(2).any(|w| matches!(w[0].what, What::Number(_)) && w[1].is(Sense::Counter));
     [Sense::Replicas, Sense::Need, Sense::To, Sense::More, Sense::Fewer].into_iter().any(has)
+        || counted
         || (quantity && (has(Sense::Request) || has(Sense::Limit)))
         || (has(Sense::Image) && items.iter().any(|i| i.what == What::Tag))
 }
@@ -272,6 +307,13 @@ fn asks_for_a_list(item: &Item) -> bool {
     const ASKING: [&str; 7] = ["which", "what", "how many", "哪", "多少", "几", "有哪"];
     let text = item.text.to_lowercase();
     item.is(Sense::List) && ASKING.iter().any(|word| text.starts_with(word))
+}
+
+/// 多加几个: some more, not how many.
+fn is_some_few(items: &[Item], at: usize) -> bool {
+    let before = items[..at].iter().rev().find(|i| !i.is(Sense::Filler));
+    matches!(items[at].text.as_str(), "几" | "几个" | "几台")
+        && before.is_some_and(|b| b.sense().is_some_and(is_verb) || b.is(Sense::More))
 }
 
 fn is_weak_ask(item: &Item) -> bool {

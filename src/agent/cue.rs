@@ -115,6 +115,12 @@ pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
     let logs = has(Sense::Logs) || said.any(LOGS);
     let events = has(Sense::Events);
     let mut found = Vec::new();
+    // "list every problem": nobody's logs, and the logs of nobody cannot be read
+    let problems =
+        has(Sense::Problem) && !named_anything(subject) && (has(Sense::All) || has(Sense::List));
+    if problems || kind(items) == Some("Node") && has(Sense::Problem) {
+        return vec!["problems"];
+    }
     if logs {
         found.push("pod_logs");
     }
@@ -129,6 +135,10 @@ pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
         found.push("resource_usage");
     }
     if found.is_empty() { by_subject(items, subject, &said) } else { found }
+}
+
+fn named_anything(subject: &Subject) -> bool {
+    !subject.workloads.is_empty() || subject.other.is_some()
 }
 
 /// Whether a question asks what is wrong with a workload, or why.
@@ -152,7 +162,7 @@ fn is_history(items: &[Item], said: &Said) -> bool {
         || has(Sense::LastChange)
         || told
         || said.any(TOUCHED)
-        || said.any("who|谁") && !has(Sense::Secret)
+        || said.any("who|谁") && !has(Sense::Secret) && !has(Sense::Config)
         || said.any(WHEN) && said.any(CHANGED)
 }
 

@@ -422,7 +422,9 @@ pub(super) fn refer(drafts: &mut [Draft], items: &[Item], state: &State, change:
             !last.is_empty() && last.iter().all(|v| draft.verbs.contains(v)) && draft.has_value();
         let points =
             has(Sense::It) || has(Sense::Again) || has(Sense::Same) || has(Sense::ThatChange);
-        if nameless && (relative || continues || points) {
+        // right after a question about one workload, what is wanted is wanted of that one
+        let asked_about = state.last_was_question && state.focus.len() == 1 && draft.has_value();
+        if nameless && (relative || continues || points || asked_about) {
             draft.targets.clone_from(&state.focus);
             if !draft.place.is_empty() {
                 for target in &mut draft.targets {
@@ -432,6 +434,17 @@ pub(super) fn refer(drafts: &mut [Draft], items: &[Item], state: &State, change:
             if draft.verbs.len() > 1 && last.len() == 1 && draft.verbs.contains(&last[0]) {
                 draft.verbs = last;
             }
+        }
+        // "and x there": the place of the last change
+        let there = items.iter().any(|i| {
+            matches!(
+                i.text.to_lowercase().as_str(),
+                "there" | "那边" | "那里" | "同一环境" | "也在那"
+            )
+        });
+        if there && !draft.targets.is_empty() && draft.place.is_empty() {
+            draft.place.namespaces =
+                state.focus.iter().filter_map(|t| t.namespace.clone()).collect();
         }
     }
 }

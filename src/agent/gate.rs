@@ -1,7 +1,8 @@
 //! What kind of message this is. Decided by code alone, so that a question can never reach a change tool.
 
 use super::{
-    clause::{Clause, Mood, is_topic, is_verb},
+    clause::{Clause, Mood, is_topic, is_value, is_verb},
+    cue,
     draft::{Draft, Verb},
     lexicon::{self, Sense},
     names::Names,
@@ -101,6 +102,9 @@ pub(super) fn gate(items: &[Item], clauses: &[Clause], names: &Names) -> Intent 
     ) {
         return Intent::Approval;
     }
+    if has(Sense::Writing) {
+        return Intent::Irrelevant;
+    }
     if let Some(intent) = of_clauses(items, clauses, names) {
         return intent;
     }
@@ -199,7 +203,10 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
         return Some(Intent::Negated);
     }
     let conditional = with(Mood::Conditional).next().is_some();
-    let later = with(Mood::Later).next().is_some();
+    // 今晚没人用 only tells why
+    let later = with(Mood::Later).any(|c| {
+        verb(&c) || c.items.iter().any(is_value) || c.items.iter().all(|i| i.name().is_none())
+    });
     if conditional || later {
         let all: Vec<Clause> = clauses
             .iter()
@@ -213,6 +220,12 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
         let drafts: Vec<Draft> = drafts.into_iter().filter(|d| !d.verbs.is_empty()).collect();
         let doubt = if conditional { Doubt::Conditional } else { Doubt::Later };
         return (!drafts.is_empty()).then_some(Intent::Confirm(drafts, doubt));
+    }
+    // "x answers 401, look at its logs": what is looked at settles it
+    let looks =
+        with(Mood::Question).any(|c| c.items.iter().any(|i| i.sense().is_some_and(is_topic)));
+    if looks && !drafts.is_empty() && drafts.iter().all(|d| d.verbs.len() > 1) {
+        return None;
     }
     if !drafts.is_empty() {
         let stop =
@@ -255,6 +268,11 @@ fn unsupported(items: &[Item], names: &Names, sets: bool) -> Option<String> {
 /// "scale a to 5, but don't touch b" goes through; "scale a to 5, don't restart a" has to be asked about.
 fn forbids_the_same(clause: &Clause, drafts: &[Draft], names: &Names) -> bool {
     let part = read::draft(&clause.items, names);
+    // "don't restart it, only scale it" forbids another verb
+    let other = |draft: &Draft| !draft.verbs.iter().any(|verb| part.verbs.contains(verb));
+    if part.verbs.len() == 1 && drafts.iter().all(other) {
+        return false;
+    }
     if clause.items.iter().any(|i| i.is(Sense::Others)) && part.targets.is_empty() {
         return false;
     }
@@ -321,7 +339,8 @@ fn without_command(items: &[Item], clauses: &[Clause]) -> Intent {
     let place = items
         .iter()
         .any(|i| matches!(i.sense(), Some(Sense::Env(_) | Sense::Namespace | Sense::Kind(_))));
-    let objects = has(Sense::Domain)
+    let objects = cue::kind(items).is_some()
+        || has(Sense::Domain)
         || has(Sense::Replicas)
         || has(Sense::Image)
         || has(Sense::Cpu)
@@ -352,7 +371,9 @@ fn without_command(items: &[Item], clauses: &[Clause]) -> Intent {
     if named && !telling && !asking && wanting && !has(Sense::Told) {
         return Intent::Unclear;
     }
-    let has_it = has(Sense::It) && asking && items.len() <= 6;
+    // "is it fine now?"
+    let points = |i: &Item| i.is(Sense::It) || i.text.to_lowercase().starts_with("is it");
+    let has_it = items.iter().any(points) && asking && items.len() <= 6;
     if any_name
         || (topic && (asking || objects || place || strong_topic(items)))
         || (asking && (objects || place))

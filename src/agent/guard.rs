@@ -38,7 +38,9 @@ pub(super) async fn second_opinion(
     items: &[Item],
 ) -> Option<Verb> {
     let verb = draft.verb()?;
-    let plain = draft.amounts.iter().all(|a| matches!(a, Amount::To(_)));
+    let mut resources = draft.requests.values().chain(draft.limits.values());
+    let plain = draft.amounts.iter().all(|a| matches!(a, Amount::To(_)))
+        && !resources.any(|amount| amount.starts_with('×'));
     let named = items.iter().any(|i| i.name().is_some_and(|n| !n.workloads.is_empty()));
     let budget = &session.agent.parts.budget;
     if !budget.second_opinion || session.agent.parts.model.is_none() || !plain || !named {

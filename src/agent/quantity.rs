@@ -82,6 +82,33 @@ impl Quantity {
     }
 }
 
+/// A declared quantity times `2`, `3` or `1/2`; `None` when it cannot be read or does not come out even.
+pub(super) fn times(declared: &str, factor: &str) -> Option<String> {
+    let split = declared.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(declared.len());
+    let number: f64 = declared[..split].parse().ok()?;
+    let factor = match factor.split_once('/') {
+        Some((by, of)) => by.parse::<f64>().ok()? / of.parse::<f64>().ok()?,
+        None => factor.parse().ok()?,
+    };
+    let (number, suffix) = (number * factor, &declared[split..]);
+    if let Some(whole) = whole(number) {
+        return Some(format!("{whole}{suffix}"));
+    }
+    // half of 1 core, half of 1Gi
+    match suffix {
+        "" => whole(number * 1000.0).map(|millis| format!("{millis}m")),
+        "Mi" | "Gi" | "Ti" => {
+            let down = match suffix {
+                "Mi" => "Ki",
+                "Gi" => "Mi",
+                _ => "Gi",
+            };
+            whole(number * 1024.0).map(|number| format!("{number}{down}"))
+        }
+        _ => None,
+    }
+}
+
 /// Binary units, going one unit down for a fraction: `1.5Gi` = `1536Mi`.
 fn scaled(number: f64, unit: usize) -> Option<String> {
     const UNITS: [&str; 4] = ["Ki", "Mi", "Gi", "Ti"];
@@ -147,6 +174,16 @@ mod tests {
         for (quantity, resource, expected) in cases {
             let found = quantity.as_ref().and_then(|q| q.render(resource));
             assert_eq!(found.as_deref(), expected, "{quantity:?}");
+        }
+        for (declared, factor, want) in [
+            ("256Mi", "2", Some("512Mi")),
+            ("1", "1/2", Some("500m")),
+            ("250m", "3", Some("750m")),
+            ("1Gi", "1/2", Some("512Mi")),
+            ("0.5", "2", Some("1")),
+            ("?", "2", None),
+        ] {
+            assert_eq!(times(declared, factor).as_deref(), want, "{declared} {factor}");
         }
         assert_eq!(latin("v2"), None);
         assert_eq!(latin("2x"), None);

@@ -31,6 +31,11 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
                 waiting.targets.clone_from(&part.targets);
                 waiting.place.clone_from(&part.place);
             }
+            // "x: don't restart it, only scale it"
+            Mood::Negated if found.is_empty() && waiting.targets.is_empty() => {
+                waiting.targets.clone_from(&part.targets);
+                waiting.place.clone_from(&part.place);
+            }
             Mood::Negated | Mood::Question | Mood::Conditional | Mood::Later => {}
             // a clause without a verb: more targets or the place of the command before it, or of the one to come
             _ => match found.last_mut() {
@@ -308,6 +313,9 @@ fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
     for (at, item) in items.iter().enumerate() {
         let before = at.checked_sub(1).map(|i| &items[i]);
         let after = items.get(at + 1);
+        if before.is_some_and(is_excluding) {
+            continue;
+        }
         match &item.what {
             What::Name(name) => {
                 let says_place = before.is_some_and(|b| {
@@ -343,6 +351,11 @@ fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
             _ => {}
         }
     }
+    if !draft.targets.is_empty() {
+        // beside a workload that is known, a word that is not in one row with it and like no name is only a word
+        let rows = in_a_row(items);
+        draft.unknown.retain(|(word, near)| !near.is_empty() || rows.contains(&word.as_str()));
+    }
     kinds(items, draft);
     places_of_their_own(items, names, draft);
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
@@ -358,6 +371,27 @@ fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
         let names = draft.targets.iter().flat_map(|t| t.names.clone()).collect();
         draft.targets = vec![Target { names, ..Target::default() }];
     }
+}
+
+/// "not prod", 不是生产: what follows is not meant.
+fn is_excluding(item: &Item) -> bool {
+    matches!(
+        item.text.to_lowercase().as_str(),
+        "not" | "isn't" | "instead of" | "rather than" | "不是" | "而不是" | "并非" | "而非"
+    )
+}
+
+/// Words that stand beside an "and" or a comma.
+fn in_a_row(items: &[Item]) -> Vec<&str> {
+    let joins = |item: Option<&Item>| {
+        item.is_some_and(|i| i.is(Sense::And) || matches!(i.what, What::Mark(',' | '、' | '，')))
+    };
+    (0..items.len())
+        .filter(|at| {
+            joins(items.get(at + 1)) || at.checked_sub(1).is_some_and(|b| joins(items.get(b)))
+        })
+        .map(|at| items[at].text.as_str())
+        .collect()
 }
 
 /// "x in prod and y in staging": each target keeps the place said with it.

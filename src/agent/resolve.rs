@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Config,
     draft::{Amount, Draft, Verb},
-    reply,
+    quantity, reply,
 };
 use crate::{
     domain::{Inventory, Lang, Workload},
@@ -152,8 +152,28 @@ fn refuse(code: &'static str, reason: String) -> Stop {
     Stop::Refuse { code, reason }
 }
 
+/// "x to 5" is a number of replicas, unless one of the images it may be about has a tag that is a plain number.
+fn settled(draft: &Draft, inventory: &Inventory) -> Draft {
+    let numbered =
+        |image: &str| {
+            image.rsplit('/').next().and_then(|last| last.split_once(':')).is_some_and(
+                |(_, tag)| tag.trim_start_matches('v').chars().all(|c| c.is_ascii_digit()),
+            )
+        };
+    let named = |w: &&Workload| draft.targets.iter().any(|t| t.names.contains(&w.object.name));
+    let mut workloads = inventory.workloads.iter().filter(named);
+    let unsure = draft.verbs == [Verb::Scale, Verb::SetImage] && !draft.targets.is_empty();
+    let mut draft = draft.clone();
+    if unsure && !workloads.any(|w| w.containers.iter().any(|c| numbered(&c.image))) {
+        draft.verbs = vec![Verb::Scale];
+        draft.images.clear();
+    }
+    draft
+}
+
 fn one(draft: &Draft, world: &World) -> Result<Vec<ToolCall>, Stop> {
     let lang = world.lang;
+    let draft = &settled(draft, world.inventory);
     absurd(draft, world)?;
     let Some(verb) = draft.verb() else {
         let options = draft.verbs.iter().map(|v| answer(reply::verb(lang, *v), Fill::Verb(*v)));
@@ -181,6 +201,7 @@ fn one(draft: &Draft, world: &World) -> Result<Vec<ToolCall>, Stop> {
             }
             let mut said = draft.clone();
             said.container = container(draft, verb, workload, lang)?;
+            work_out(&mut said, workload, lang)?;
             arguments.extend(said.values(verb, replicas));
             Ok(call(verb, Value::Object(arguments)))
         })
@@ -301,6 +322,27 @@ fn values(draft: &Draft, verb: Verb, world: &World, workloads: &[&Workload]) -> 
         }
         _ => Ok(()),
     }
+}
+
+/// Amounts relative to what is declared now.
+fn work_out(draft: &mut Draft, workload: &Workload, lang: crate::domain::Lang) -> Result<(), Stop> {
+    let wanted = draft.container.as_deref();
+    let declared = workload.containers.iter().find(|c| wanted.is_none_or(|name| name == c.name));
+    let parts = [
+        (&mut draft.requests, declared.map(|c| &c.requests)),
+        (&mut draft.limits, declared.map(|c| &c.limits)),
+    ];
+    for (amounts, now) in parts {
+        for (resource, amount) in amounts.iter_mut() {
+            let Some(factor) = amount.strip_prefix('×') else { continue };
+            let scaled = now.and_then(|now| quantity::times(now.get(resource)?, factor));
+            let Some(scaled) = scaled else {
+                return Err(ask(Slot::Amount, reply::which_amount(lang), Vec::new()));
+            };
+            *amount = scaled;
+        }
+    }
+    Ok(())
 }
 
 /// The number of replicas a workload gets.

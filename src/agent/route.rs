@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     cue::{self, Said},
-    draft::Target,
+    draft::{Place, Target},
     lexicon::Sense,
     moment::Window,
     names::Names,
@@ -14,7 +14,7 @@ use super::{
     scan::{Item, What},
 };
 use crate::{
-    domain::{Inventory, Workload},
+    domain::{Inventory, ObjectRef, Workload},
     model::ToolCall,
     tool::{Registry, ToolSpec},
 };
@@ -57,11 +57,18 @@ pub(super) fn subject(
         .filter(|w| said.contains(&&w.object.name) && in_place(&part.place, w, inventory))
         .collect();
     found.workloads = meant.iter().map(|w| target(w)).collect();
-    let points = items.iter().any(|i| i.is(Sense::It));
     let mut named = items.iter().filter_map(Item::name);
     let elsewhere = named.any(|n| !n.others.is_empty() && n.namespace.is_none());
-    if said.is_empty() && !elsewhere && (points || items.len() <= 4 && !part.place.is_empty()) {
+    if said.is_empty() && !elsewhere && points_back(items, &part.place) {
         found.workloads = focus.to_vec();
+        if !part.place.is_empty() {
+            // the same ones, where this question is about
+            let same = |w: &&Workload| {
+                focus.iter().any(|t| t.names.contains(&w.object.name))
+                    && in_place(&part.place, w, inventory)
+            };
+            found.workloads = inventory.workloads.iter().filter(same).map(target).collect();
+        }
     }
     let spoken = cue::kind(items);
     if let Some(object) = inventory.others.iter().find(|o| {
@@ -73,13 +80,7 @@ pub(super) fn subject(
         found.workloads.clear();
         found.other = Some((object.kind.clone(), object.name.clone(), object.namespace.clone()));
     } else if said.is_empty() {
-        let mut named = items.iter().filter_map(Item::name).flat_map(|n| &n.others);
-        // a namespace is where the question looks, unless it is itself to be described
-        let describes = items.iter().any(|i| i.is(Sense::Config));
-        found.other = named
-            .find_map(|name| inventory.others.iter().find(|o| o.name == *name))
-            .filter(|o| o.kind != "Namespace" || describes)
-            .map(|o| (o.kind.clone(), o.name.clone(), o.namespace.clone()));
+        found.other = other(items, spoken, &part.place, inventory);
     }
     found.namespaces = part.place.namespaces.clone();
     if found.namespaces.is_empty() && !part.place.is_empty() {
@@ -92,6 +93,47 @@ pub(super) fn subject(
         }
     }
     found
+}
+
+/// "it", a short question about another place, or one whose words say nothing of what it is about: 现在几个在跑.
+fn points_back(items: &[Item], place: &Place) -> bool {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let everything =
+        has(Sense::All) || has(Sense::List) || has(Sense::Others) || has(Sense::Everywhere);
+    let words = Said::of(items);
+    let general = words.any("anything|everything|cluster|something|who|node|nodes|namespace|集群|节点|大家|整体|有什么|哪里|谁");
+    let state =
+        has(Sense::Status) || has(Sense::Replicas) || has(Sense::Logs) || has(Sense::Counter);
+    let it = |i: &Item| i.is(Sense::It) || i.text.to_lowercase().starts_with("is it");
+    items.iter().any(it)
+        || items.len() <= 4 && !place.is_empty()
+        || items.len() <= 8 && place.is_empty() && state && !everything && !general
+}
+
+/// The object besides workloads that is named: of the kind said, in the place said.
+fn other(
+    items: &[Item],
+    spoken: Option<&str>,
+    place: &Place,
+    inventory: &Inventory,
+) -> Option<(String, String, Option<String>)> {
+    // a namespace is where the question looks, unless it is itself to be described
+    let describes = items.iter().any(|i| i.is(Sense::Config)) || spoken == Some("Namespace");
+    let named: Vec<&String> = items.iter().filter_map(Item::name).flat_map(|n| &n.others).collect();
+    let fits = |o: &&ObjectRef| named.contains(&&o.name) && (o.kind != "Namespace" || describes);
+    let all: Vec<&ObjectRef> = inventory.others.iter().filter(fits).collect();
+    let here = |o: &&&ObjectRef| {
+        let namespace = o.namespace.as_deref().unwrap_or_default();
+        let environments = inventory.workloads.iter().filter(|w| in_place(place, w, inventory));
+        place.is_empty()
+            || place.namespaces.iter().any(|n| n == namespace)
+            || environments.into_iter().any(|w| w.object.namespace.as_deref() == Some(namespace))
+    };
+    let of_kind = |o: &&&ObjectRef| spoken.is_none_or(|kind| kind == o.kind);
+    let best = all.iter().find(|o| here(o) && of_kind(o));
+    let best =
+        best.or_else(|| all.iter().find(|o| here(o))).or_else(|| all.iter().find(|o| of_kind(o)));
+    best.or(all.first()).map(|o| (o.kind.clone(), o.name.clone(), o.namespace.clone()))
 }
 
 fn target(workload: &Workload) -> Target {
@@ -172,6 +214,8 @@ fn arguments(
             "by" => by(items, &words, name.is_some()).map(|b| json!(b)),
             "top" => top(items).map(|n| json!(n)),
             "tail" => tail(items).map(|n| json!(n)),
+            "limit" => limit(items).map(|n| json!(n)),
+            "grep" => grep(items).map(|text| json!(text)),
             "previous" => words.any(PREVIOUS).then(|| json!(true)),
             _ => None,
         };
@@ -232,6 +276,48 @@ fn top(items: &[Item]) -> Option<i64> {
             }
             _ => None,
         }
+    })
+}
+
+/// "the last 5 changes", 最近 5 次改动.
+fn limit(items: &[Item]) -> Option<i64> {
+    let counts = |i: &Item| {
+        i.is(Sense::History)
+            || matches!(
+                i.text.to_lowercase().as_str(),
+                "changes" | "commits" | "deploys" | "edits" | "entries" | "次" | "条" | "个"
+            )
+    };
+    items.iter().enumerate().find_map(|(at, item)| {
+        let number = match item.what {
+            What::Number(Number::Whole(number)) => Some(number),
+            // 5 次
+            What::Measure if item.text.ends_with('次') => {
+                item.text.trim_end_matches('次').trim().parse().ok()
+            }
+            _ => None,
+        };
+        let counted = item.what == What::Measure || items.get(at + 1).is_some_and(counts);
+        number.filter(|n| counted && (1..=50).contains(n))
+    })
+}
+
+/// What lines are searched for: `grep the logs for deadlock`, 包含 timeout 的日志.
+fn grep(items: &[Item]) -> Option<String> {
+    const BEFORE: &str = "grep|containing|contain|contains|matching|mentioning|mention|mentions|包含|含有|含|带有|过滤|搜|搜一下|搜索";
+    let before = |item: &Item| BEFORE.split('|').any(|word| item.text.eq_ignore_ascii_case(word));
+    let searches =
+        items.iter().any(before) || Said::of(items).any("grep|search|filter|搜|搜索|过滤");
+    let is_text = |item: &&Item| {
+        matches!(item.what, What::Unknown | What::Quoted | What::Tag | What::Number(_))
+    };
+    if let Some(quoted) = items.iter().find(|i| i.what == What::Quoted) {
+        return Some(quoted.text.clone());
+    }
+    items.iter().enumerate().find_map(|(at, item)| {
+        let begins = before(item) || searches && matches!(item.text.as_str(), "for" | "with");
+        let next = items.get(at + 1).filter(is_text)?;
+        begins.then(|| next.text.clone())
     })
 }
 

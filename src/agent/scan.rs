@@ -129,6 +129,9 @@ fn latin(tokens: &[Token], names: &Names, items: &mut Vec<Item>) -> (What, usize
     if let Some((name, used)) = name_at(tokens, names, items.is_empty()) {
         return (What::Name(name), used);
     }
+    if let Some(found) = halves(tokens) {
+        return found;
+    }
     if let Some((sense, used)) = english_at(tokens) {
         return (What::Word(sense), used);
     }
@@ -204,6 +207,23 @@ fn english_at(tokens: &[Token]) -> Option<(Sense, usize)> {
     lexicon::english(word).map(|sense| (sense, 1))
 }
 
+/// `half a core`, `a gig`, `one and a half gigs`.
+fn halves(tokens: &[Token]) -> Option<(What, usize)> {
+    let word = |at: usize| tokens.get(at).map(|t| t.lower.as_str());
+    let (amount, used) = match (word(0)?, word(1)?, word(2), word(3)) {
+        ("half", "a" | "an", Some(_), _) => (0.5, 2),
+        ("a" | "one", "and", Some("a"), Some("half")) => (1.5, 4),
+        ("two", "and", Some("a"), Some("half")) => (2.5, 4),
+        ("a" | "an" | "another", "half", Some(_), _) => (0.5, 2),
+        ("a" | "an" | "one", _, ..) => (1.0, 1),
+        _ => return None,
+    };
+    let unit = word(used)?;
+    // letters alone are too little to be a unit here
+    let quantity = quantity::with_unit(amount, unit).filter(|_| unit.len() > 2)?;
+    Some((What::Quantity(quantity), used + 1))
+}
+
 /// A number, alone or with the unit that follows it.
 fn value(tokens: &[Token]) -> Option<(What, usize)> {
     let token = &tokens[0];
@@ -243,6 +263,17 @@ fn with_unit(number: Number, rest: &[Token]) -> Option<(What, usize)> {
         return quantity::with_unit(amount, &next.lower)
             .filter(|_| !is_noun && next.lower.len() > usize::from(next.spaced))
             .map(|q| (What::Quantity(q), 1));
+    }
+    // 两个 G, 两个核
+    if let (true, Some(unit)) = (next.text == "个", rest.get(1))
+        && matches!(
+            unit.lower.as_str(),
+            "g" | "gb" | "gi" | "gib" | "m" | "mb" | "mi" | "核" | "兆"
+        )
+        && let Some(quantity) =
+            quantity::with_unit(amount, if unit.lower == "m" { "mi" } else { &unit.lower })
+    {
+        return Some((What::Quantity(quantity), 2));
     }
     let text: String = rest.iter().take(3).map(|t| t.lower.as_str()).collect();
     for unit in [

@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Agent, Turn, TurnResult, clause,
+    Agent, Turn, TurnResult,
+    clause::{self, Mood},
     dialogue::{self, Answered, Pending, State},
     draft::{Amount, Draft, Place, Verb},
     gate::{Doubt, Intent, gate},
@@ -53,6 +54,16 @@ fn is_pointer(item: &Item) -> bool {
                     | Same
             )
         })
+}
+
+/// The words of a question without the clauses that forbid something.
+fn asked(items: &[Item]) -> Vec<Item> {
+    let clauses = clause::clauses(items);
+    if clauses.iter().all(|c| c.mood == Mood::Negated) {
+        return items.to_vec();
+    }
+    let kept = clauses.into_iter().filter(|c| c.mood != Mood::Negated);
+    kept.flat_map(|c| c.items).collect()
 }
 
 /// What one turn works with.
@@ -170,7 +181,7 @@ impl<'a> Session<'a> {
                 if intent == Intent::Unclear {
                     self.suggest(items, names).await
                 } else {
-                    self.ask(items, names).await
+                    self.ask(&asked(items), names).await
                 }
             }
             Intent::Irrelevant | Intent::Negated | Intent::Greeting => {

@@ -222,11 +222,20 @@ fn value_after(items: &[Item], key: usize) -> Value {
             matches!(i.what, What::Unknown) && is_env_key(&i.text) && i.text.contains('_')
         })
         .map_or(items.len(), |n| key + 1 + n);
-    let to = (key + 1..next_key).rev().find(|at| items[*at].is(Sense::To));
+    let is_to = |at: &usize| items[*at].is(Sense::To) || items[*at].text.ends_with(" be");
+    let to = (key + 1..next_key).rev().find(is_to);
     let Some(to) = to else {
-        // LOG_LEVEL debug, with a verb before it
-        return match items.get(key + 1) {
-            Some(next) if matches!(next.what, What::Quoted) => Value::One(next.text.clone()),
+        // MAX_CONNECTIONS 500, MAX_CONNECTIONS 改 500
+        let sets = items.get(key + 1).is_some_and(|i| i.is(Sense::Set));
+        return match items.get(key + 1 + usize::from(sets)) {
+            Some(next)
+                if matches!(
+                    next.what,
+                    What::Quoted | What::Number(_) | What::Quantity(_) | What::Measure | What::Tag
+                ) =>
+            {
+                Value::One(next.text.clone())
+            }
             _ => Value::None,
         };
     };
@@ -276,6 +285,9 @@ pub(super) fn resources(items: &[Item], draft: &mut Draft) {
         })
         .filter(|at| *at == 0 || !items[at - 1].is(Sense::From))
         .collect();
+    if values.is_empty() && speaks {
+        relative(items, draft);
+    }
     let mut taken = 0;
     let (mut last_resource, mut last_scope) = (None, (false, false));
     for (n, at) in values.iter().enumerate() {
@@ -310,6 +322,22 @@ pub(super) fn resources(items: &[Item], draft: &mut Draft) {
             None => draft.misfits.push(items[*at].text.clone()),
         }
         (last_resource, last_scope) = (Some(resource), scope);
+    }
+}
+
+/// "double the memory limit": written as `×2`, and worked out once the workload is known.
+fn relative(items: &[Item], draft: &mut Draft) {
+    let factor = items.iter().find_map(|i| match i.sense() {
+        Some(Sense::Double) => Some("×2"),
+        Some(Sense::Triple) => Some("×3"),
+        Some(Sense::Half) => Some("×1/2"),
+        _ => None,
+    });
+    let Some(factor) = factor else { return };
+    for (sense, resource) in [(Sense::Cpu, Resource::Cpu), (Sense::Memory, Resource::Memory)] {
+        if items.iter().any(|i| i.is(sense)) {
+            put(draft, resource, scope_in(items), factor);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What exists: the names an operator can mean, from git and from the live cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -53,6 +53,12 @@ pub struct ContainerInfo {
     pub image: String,
     /// Names of the literal environment variables.
     pub env: Vec<String>,
+    /// Requests by resource, as declared.
+    #[serde(default)]
+    pub requests: BTreeMap<String, String>,
+    /// Limits by resource, as declared.
+    #[serde(default)]
+    pub limits: BTreeMap<String, String>,
 }
 
 impl Workload {
@@ -101,8 +107,20 @@ impl ContainerInfo {
             name: container.get("name")?.as_str()?.to_owned(),
             image: container.get("image").and_then(Value::as_str).unwrap_or_default().to_owned(),
             env: literal.filter_map(|v| v.get("name")?.as_str()).map(str::to_owned).collect(),
+            requests: amounts(container.pointer("/resources/requests")),
+            limits: amounts(container.pointer("/resources/limits")),
         })
     }
+}
+
+/// Quantities may be written as numbers.
+fn amounts(value: Option<&Value>) -> BTreeMap<String, String> {
+    let map = value.and_then(Value::as_object).into_iter().flatten();
+    map.map(|(key, value)| match value {
+        Value::String(text) => (key.clone(), text.clone()),
+        other => (key.clone(), other.to_string()),
+    })
+    .collect()
 }
 
 fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {

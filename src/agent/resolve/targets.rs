@@ -125,11 +125,12 @@ fn of_target<'a>(
     let Some(name) = target.names.first() else {
         return Err(ask(Slot::Workload, reply::which_workload(lang, verb), Vec::new()));
     };
-    let named: Vec<&Workload> = all
-        .iter()
-        .filter(|w| w.object.name == *name)
-        .filter(|w| target.kind.as_ref().is_none_or(|k| *k == w.object.kind))
-        .collect();
+    let mut named: Vec<&Workload> = all.iter().filter(|w| w.object.name == *name).collect();
+    let of_kind = |w: &&Workload| target.kind.as_ref().is_none_or(|k| *k == w.object.kind);
+    // 扩到 5 个节点: a kind that nothing of this name is counts its copies
+    if named.iter().any(of_kind) {
+        named.retain(of_kind);
+    }
     if named.is_empty() {
         let near = Names::of(world.inventory).near(name);
         let options = near.iter().map(|n| answer(n.clone(), Fill::Name(at, n.clone()))).collect();

@@ -75,6 +75,10 @@ fn inventory(world: WorldFile) -> Inventory {
             name,
             image,
             env: w.env.clone(),
+            requests: [("cpu", "250m"), ("memory", "256Mi")]
+                .map(|(k, v)| (k.into(), v.into()))
+                .into(),
+            limits: [("cpu", "1"), ("memory", "512Mi")].map(|(k, v)| (k.into(), v.into())).into(),
         });
         Workload {
             object: ObjectRef::new(api, &w.kind, Some(&w.namespace), &w.name),
