@@ -186,7 +186,9 @@ impl Config {
 pub fn with_suggestion(message: &str) -> String {
     let nearest = message.split_once("`, expected one of ").and_then(|(said, rest)| {
         let (_, wrong) = said.rsplit_once('`')?;
-        let known = rest.lines().next()?.split(", ").map(|key| key.trim_matches('`'));
+        // the list ends with the line, or where a parser says its position
+        let list = rest.lines().next()?.split(" at line ").next()?;
+        let known = list.split(", ").map(|key| key.trim_matches('`'));
         known
             .map(|known| (strsim::damerau_levenshtein(wrong, known), known))
             .filter(|(distance, known)| *distance <= 1 + known.len() / 3)
