@@ -34,7 +34,7 @@ web/dist/index.html: web/node_modules/.stamp $(WEB_SOURCES)
 web-test: web/dist/index.html
 	cd web && $(NPM) run lint && $(NPM) run test
 
-## e2e: the real model, the real kubectl, the real browser
+## e2e: the real model, the real kubectl, a real Ollama, the real browser
 e2e: web/dist/index.html
 	tests/e2e.sh
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The end-to-end suite: the real kubectl, the real embedded model, the real browser. Installs what it needs into the user's cache.
+# The end-to-end suite: the real kubectl, the real embedded model, a real Ollama, the real browser. Installs what it needs into the user's cache.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/kubemate"
@@ -30,6 +30,11 @@ say "the embedded model does the whole loop: the cases tagged e2e"
 mkdir -p eval/reports
 "$target/release/kubemate-eval" --model candle --tags e2e --at-least "${E2E_AT_LEAST:-0.9}" \
     --json "$work/e2e-candle.json" --markdown "$work/e2e-candle.md"
+
+say "a real Ollama, built once"
+ollama="$(tests/peers/ollama.sh)"
+KUBEMATE_OLLAMA="$ollama" KUBEMATE_GGUF="$cache/models/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf" \
+    cargo test --test it real_ollama -- --nocapture
 
 say "browser"
 if ! command -v chromium >/dev/null; then

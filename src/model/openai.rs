@@ -383,8 +383,10 @@ impl Model for Openai {
         let served: Value =
             response.json().await.context("the openai server's list of models is not JSON")?;
         let ids = served["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let known =
-            ids.is_empty() || ids.iter().any(|model| model["id"] == self.config.name.as_str());
+        let wanted = self.config.name.as_str();
+        // Ollama lists `name` as `name:latest`
+        let is_wanted = |id: &str| id == wanted || id.strip_suffix(":latest") == Some(wanted);
+        let known = ids.is_empty() || ids.iter().filter_map(|m| m["id"].as_str()).any(is_wanted);
         if known { Ok(()) } else { Err(self.not_there()) }
     }
 }

@@ -250,28 +250,28 @@ async fn no_byte_of_the_head_can_do_harm() {
     let whole = bytes_of(&Tiny::default());
     let end = Entry::of(&whole, LAST).offset + 8;
     let table = Entry::of(&whole, "token_embd.weight").shape;
-    // every byte of the header, the first entries and the table of tensors, and some of the vocabulary
-    let places = (0..400).chain((400..table).step_by(37)).chain(table..end);
+    // every byte of the header, some of the metadata, many of the table of tensors
+    let places = (0..64).chain((64..table).step_by(61)).chain((table..end).step_by(11));
     let (mut refused, mut accepted) = (0, 0);
     for (index, at) in places.enumerate() {
-        for (turn, value) in [whole[at] ^ 0x80, 0, 0xff, whole[at] ^ 1].into_iter().enumerate() {
-            let what = format!("byte {at} as {value:#x}");
-            let model = scratch.model(&with(&whole, at, &[value]));
-            match model.health().await {
-                Ok(()) => accepted += 1,
-                Err(ModelError::Unavailable(why)) => {
-                    refused += 1;
-                    assert!(why.contains("tiny.gguf"), "{what}: {why}");
-                    continue;
-                }
-                Err(other) => panic!("{what}: {other}"),
+        let value = [whole[at] ^ 0x80, 0xff, whole[at] ^ 1, 0][index % 4];
+        let what = format!("byte {at} as {value:#x}");
+        let model = scratch.model(&with(&whole, at, &[value]));
+        match model.health().await {
+            Err(ModelError::Unavailable(why)) => {
+                refused += 1;
+                assert!(why.contains("tiny.gguf"), "{what}: {why}");
             }
-            if (index + turn).is_multiple_of(16) {
-                is_harmless(&model, &what).await;
+            Err(other) => panic!("{what}: {other}"),
+            Ok(()) => {
+                accepted += 1;
+                if accepted % 8 == 0 {
+                    is_harmless(&model, &what).await;
+                }
             }
         }
     }
-    assert!(refused > 500 && accepted > 500, "{refused} refused, {accepted} accepted");
+    assert!(refused > 50 && accepted > 50, "{refused} refused, {accepted} accepted");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{Response, Uri};
 use kubemate::model::ollama::Ollama;
 use kubemate::model::openai::Openai;
-use kubemate::model::{self, ChatRequest, ChatResponse, Model, ModelError, SharedModel};
+use kubemate::model::{self, ChatRequest, ChatResponse, ModelError, SharedModel};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -29,19 +29,20 @@ const WITH_TOOLS: &str = "{{ if .Tools }}<|im_start|>system\nThese functions may
 /// An Ollama of our own, in a process group of its own; it ends with this value.
 struct Server {
     program: PathBuf,
-    home: tempfile::TempDir,
+    home: PathBuf,
     url: String,
     process: Child,
 }
 
 impl Server {
-    async fn start(program: &Path, parallel: u32) -> Self {
+    /// Models live in `home`; there is room for `parallel` requests at once.
+    async fn start(program: &Path, home: &Path, parallel: u32) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let (home, url) = (tempfile::tempdir().unwrap(), format!("http://{address}"));
-        let log = std::fs::File::create(home.path().join("log")).unwrap();
-        let process = ollama(program, home.path(), &url)
+        let url = format!("http://{address}");
+        let log = std::fs::File::create(home.join("log")).unwrap();
+        let process = ollama(program, home, &url)
             .arg("serve")
             .env("OLLAMA_NUM_PARALLEL", parallel.to_string())
             .stdout(Stdio::null())
@@ -49,7 +50,8 @@ impl Server {
             .process_group(0)
             .spawn()
             .unwrap();
-        let server = Self { program: program.to_owned(), home, url, process };
+        let (program, home) = (program.to_owned(), home.to_owned());
+        let server = Self { program, home, url, process };
         let begun = Instant::now();
         while reqwest::get(format!("{}/api/version", server.url)).await.is_err() {
             assert!(begun.elapsed() < STUCK, "Ollama does not start: {}", server.log());
@@ -60,12 +62,12 @@ impl Server {
 
     /// Makes a model of a file, or of another model.
     async fn create(&self, name: &str, from: &str, template: &str) {
-        let file = self.home.path().join("Modelfile");
+        let file = self.home.join("Modelfile");
         let text = format!(
             "FROM {from}\nTEMPLATE \"\"\"{template}\"\"\"\nPARAMETER stop \"<|im_end|>\"\n"
         );
         std::fs::write(&file, text).unwrap();
-        let mut create = ollama(&self.program, self.home.path(), &self.url);
+        let mut create = ollama(&self.program, &self.home, &self.url);
         let created = create.args(["create", name, "-f"]).arg(file).output().await.unwrap();
         let errors = String::from_utf8_lossy(&created.stderr);
         assert!(created.status.success(), "{errors}\n{}", self.log());
@@ -73,7 +75,7 @@ impl Server {
 
     /// What the server wrote, for failures.
     fn log(&self) -> String {
-        std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.home.join("log")).unwrap_or_default()
     }
 
     fn kill(&self) {
@@ -94,7 +96,7 @@ impl Drop for Server {
 fn ollama(program: &Path, home: &Path, url: &str) -> Command {
     let mut command = Command::new(program);
     command.env("HOME", home).env("OLLAMA_MODELS", home.join("models")).env("OLLAMA_HOST", url);
-    command.env("NO_PROXY", "127.0.0.1").kill_on_drop(true).stdin(Stdio::null());
+    command.env("OLLAMA_NO_CLOUD", "1").kill_on_drop(true).stdin(Stdio::null());
     command
 }
 
@@ -252,9 +254,8 @@ async fn breaks_off(server: &Server) {
 }
 
 /// A server that reserves room for so many requests at once that no machine has the memory.
-async fn lacks_memory(program: &Path, gguf: &str) {
-    let server = Server::start(program, 4096).await;
-    server.create("plain", gguf, PLAIN).await;
+async fn lacks_memory(program: &Path, home: &Path) {
+    let server = Server::start(program, home, 4096).await;
     let error = unavailable(&native(&server.url, "plain", 32_768)).await;
     assert!(error.contains("system memory"), "{error}\n{}", server.log());
     assert!(error.contains("choose a smaller model, or a smaller `context`"), "{error}");
@@ -275,7 +276,8 @@ fn peers() -> Option<(PathBuf, String)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_ollama_does_as_the_adapters_expect() {
     let Some((program, gguf)) = peers() else { return };
-    let server = Server::start(&program, 1).await;
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(&program, home.path(), 1).await;
     server.create("plain", &gguf, PLAIN).await;
     server.create("tools", "plain", WITH_TOOLS).await;
     let model = native(&server.url, "plain", 4096);
@@ -295,5 +297,5 @@ async fn a_real_ollama_does_as_the_adapters_expect() {
     falls_back(&server.url).await;
     says_too_long(&server.url).await;
     breaks_off(&server).await;
-    lacks_memory(&program, &gguf).await;
+    lacks_memory(&program, home.path()).await;
 }
