@@ -27,7 +27,7 @@ impl Cursor {
 
     fn next(&self) -> Place {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        Place { case: self.case.clone(), trial: self.trial, call }
+        Place { case: self.case.clone(), trial: self.trial, number: call }
     }
 }
 
@@ -62,7 +62,7 @@ impl Replay {
 
     fn answer(&self, request: &ChatRequest) -> Result<Entry, String> {
         let place = self.cursor.next();
-        let at = format!("case {}, trial {}, call {}", place.case, place.trial, place.call);
+        let at = format!("case {}, trial {}, call {}", place.case, place.trial, place.number);
         match self.cursor.transcript.get(&place) {
             None => Err(format!("{at}: the recording has no such call; record again")),
             Some(entry) if entry.prompt != fingerprint(request) => {

@@ -25,7 +25,7 @@ struct Head {
 pub(crate) struct Place {
     pub(crate) case: String,
     pub(crate) trial: u32,
-    pub(crate) call: u32,
+    pub(crate) number: u32,
 }
 
 /// What was asked for and what came back.

@@ -273,6 +273,13 @@ fn forbids_the_same(clause: &Clause, drafts: &[Draft], names: &Names) -> bool {
     if part.verbs.len() == 1 && drafts.iter().all(other) {
         return false;
     }
+    // "not prod, staging: ..." only says where not
+    let place = |i: &Item| {
+        matches!(i.sense(), Some(Sense::Env(_))) || i.name().is_some_and(|n| n.workloads.is_empty())
+    };
+    if part.verbs.is_empty() && part.targets.is_empty() && clause.items.iter().any(place) {
+        return false;
+    }
     if clause.items.iter().any(|i| i.is(Sense::Others)) && part.targets.is_empty() {
         return false;
     }

@@ -92,7 +92,10 @@ pub(super) fn times(declared: &str, factor: &str) -> Option<String> {
     };
     let (number, suffix) = (number * factor, &declared[split..]);
     if let Some(whole) = whole(number) {
-        return Some(format!("{whole}{suffix}"));
+        return Some(match suffix {
+            "Mi" if whole % 1024 == 0 => format!("{}Gi", whole / 1024),
+            _ => format!("{whole}{suffix}"),
+        });
     }
     // half of 1 core, half of 1Gi
     match suffix {
@@ -181,6 +184,7 @@ mod tests {
             ("250m", "3", Some("750m")),
             ("1Gi", "1/2", Some("512Mi")),
             ("0.5", "2", Some("1")),
+            ("512Mi", "2", Some("1Gi")),
             ("?", "2", None),
         ] {
             assert_eq!(times(declared, factor).as_deref(), want, "{declared} {factor}");

@@ -5,6 +5,7 @@ use super::{
     draft::{Draft, Place, Target, Verb},
     lexicon::Sense,
     names::Names,
+    number::Number,
     scan::{Item, What},
     values,
 };
@@ -186,6 +187,12 @@ fn draft_as(items: &[Item], names: &Names, before: &[Verb]) -> Draft {
     draft.verbs = verbs(items, &draft, resources);
     if draft.verbs.is_empty() && items.iter().any(is_value) {
         draft.verbs = before.to_vec();
+    }
+    // "x to 4": the number says what is wanted
+    let whole = items.iter().any(|i| matches!(i.what, What::Number(Number::Whole(_))));
+    let to = items.iter().any(|i| i.is(Sense::To));
+    if draft.verbs.is_empty() && whole && to && !draft.targets.is_empty() {
+        draft.verbs = vec![Verb::Scale, Verb::SetImage];
     }
     if draft.verbs.contains(&Verb::SetImage) || draft.verbs.contains(&Verb::Rollback) {
         draft.images = values::images(items, names);

@@ -85,6 +85,7 @@ pub(super) fn scan(text: &str, names: &Names) -> Vec<Item> {
             TokenKind::Latin => latin(&tokens[at..], names, &mut items),
             TokenKind::Han => han(&tokens[at..], names),
         };
+        let (what, used) = whole_value(what, used, &tokens[at..]);
         if used > 0 {
             let text = joined(&tokens[at..at + used]);
             items.push(Item { what, text, spaced: tokens[at].spaced });
@@ -92,6 +93,19 @@ pub(super) fn scan(text: &str, names: &Names) -> Vec<Item> {
         at += used.max(1);
     }
     items
+}
+
+/// `KEY=忽略规则`: what stands right behind the sign is the value, whatever it says.
+fn whole_value(what: What, used: usize, tokens: &[Token]) -> (What, usize) {
+    let What::KeyValue(key, value) = &what else { return (what, used) };
+    let glued = |t: &&Token| !t.spaced && matches!(t.kind, TokenKind::Han | TokenKind::Latin);
+    let more = tokens[used..].iter().take_while(glued).count();
+    let goes_on = more > 0 && (value.is_empty() || tokens[used].kind == TokenKind::Latin);
+    if !goes_on {
+        return (what, used);
+    }
+    let value = format!("{value}{}", joined(&tokens[used..used + more]));
+    (What::KeyValue(key.clone(), value), used + more)
 }
 
 fn joined(tokens: &[Token]) -> String {

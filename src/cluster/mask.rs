@@ -23,11 +23,16 @@ pub(super) fn object(value: &mut Value) {
     {
         annotations.shift_remove(LAST_APPLIED);
     }
-    let secret = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind == "Secret");
-    if secret {
-        for field in ["data", "stringData"] {
-            if let Some(data) = value.get_mut(field).and_then(Value::as_object_mut) {
-                data.values_mut().for_each(|value| *value = Value::String(MASK.to_owned()));
+    let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let (secret, config) = (kind == "Secret", kind == "ConfigMap");
+    for field in ["data", "stringData"].iter().filter(|_| secret || config) {
+        let data = value.get_mut(*field).and_then(Value::as_object_mut);
+        for (key, value) in data.into_iter().flatten() {
+            if secret || SECRET_NAME.is_match(key) {
+                *value = Value::String(MASK.to_owned());
+            } else if let Some(text) = value.as_str() {
+                let lines: Vec<String> = text.lines().map(mask_line).collect();
+                *value = Value::String(lines.join("\n"));
             }
         }
     }

@@ -200,9 +200,9 @@ async fn a_healthy_workload_is_told_to_be_healthy() {
     assert_eq!(status[1].rows.len(), 2, "two pods");
     assert_eq!(status[2].rows[0][0], "1", "one revision");
     let problems = world.call("alice", "problems", json!({})).await.unwrap();
-    assert!(problems[0].title.starts_with("no problems found in the cluster"), "{:?}", problems[0]);
+    assert!(problems[0].title.starts_with("the cluster: no problems found"), "{:?}", problems[0]);
     let logs = world.call("alice", "pod_logs", json!({"workload": "web"})).await.unwrap();
-    assert!(logs[0].title.starts_with("web: the last"), "{}", logs[0].title);
+    assert!(logs[0].title.starts_with("team/web: the last"), "{}", logs[0].title);
     let usage = json!({"by": "pods", "namespace": "team", "sort_by": "memory"});
     let usage = world.call("alice", "resource_usage", usage).await.unwrap();
     assert_eq!(usage[0].rows.len(), 2);
