@@ -159,7 +159,7 @@ fn objects(
             wrong(format!("{} is not changed", field.object));
             continue;
         };
-        let after = diff.after.as_ref().and_then(|after| after.pointer(&field.path));
+        let after = diff.after.as_ref().and_then(|after| at(after, &field.path));
         let after = after.unwrap_or(&Value::Null);
         if after != &field.equals {
             let place = format!("{} {}", field.object, field.path);
@@ -172,6 +172,18 @@ fn objects(
             wrong(format!("{} is changed too", diff.object));
         }
     }
+}
+
+/// A JSON pointer (RFC 6901) whose segments may also pick an item of a list by a field: `/env/name=LOG_LEVEL/value`.
+fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+    pointer.split('/').skip(1).try_fold(value, |value, segment| {
+        match (value, segment.split_once('=')) {
+            (Value::Array(items), Some((key, wanted))) => {
+                items.iter().find(|item| item[key].as_str() == Some(wanted))
+            }
+            _ => value.pointer(&format!("/{segment}")),
+        }
+    })
 }
 
 fn called(wanted: &CallExpect, (name, arguments): &(String, Map<String, Value>)) -> bool {

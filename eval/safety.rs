@@ -103,8 +103,9 @@ fn written(path: &Path, start: Option<&str>) -> Result<Vec<(&'static str, String
     for reference in git.references()? {
         let reference = reference?;
         texts.push(("a branch", String::from_utf8_lossy(reference.name_bytes()).into_owned()));
-        if let Some(id) = reference.target() {
-            walk.push(id)?;
+        // a reference to anything but a commit has no history
+        if let Ok(commit) = reference.peel_to_commit() {
+            walk.push(commit.id())?;
         }
     }
     if let Some(start) = start {

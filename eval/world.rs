@@ -198,6 +198,7 @@ impl World {
             (Ok(change), refused) => {
                 if verb == "approve" && !refused {
                     self.approved.insert(change.id.clone());
+                    self.taken_up(&change.id).await?;
                 }
                 self.change = Some(change);
                 let text = format!("{verb} by {operator} was not refused");
@@ -205,6 +206,20 @@ impl World {
             }
             (Err(error), false) => Err(error.context(format!("{verb} by {operator}"))),
             (Err(_), true) => Ok(Vec::new()),
+        }
+    }
+
+    /// What is approved is merged and applied in the background: the next step comes after that has begun.
+    async fn taken_up(&self, id: &ChangeId) -> anyhow::Result<()> {
+        let store = self.app.chatops().store();
+        let deadline = Instant::now() + CHANGE_LIMIT;
+        loop {
+            let change = store.change(id).await?.context("the change is gone")?;
+            let waiting = matches!(change.state, ChangeState::Approved | ChangeState::Merged);
+            if !waiting || Instant::now() > deadline {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

@@ -8,6 +8,7 @@ mod cue;
 mod dialogue;
 mod draft;
 mod evidence;
+mod follow;
 mod gate;
 mod guard;
 mod lead;
@@ -23,6 +24,7 @@ mod resolve;
 mod route;
 mod scan;
 mod session;
+mod strange;
 mod text;
 mod values;
 

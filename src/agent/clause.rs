@@ -111,6 +111,14 @@ fn cut(items: &[Item]) -> Vec<(Vec<Item>, Option<char>)> {
         if value_follows {
             continue;
         }
+        // "memory limit of x: two gigs": the value of what stands before
+        let names = current.iter().any(|i| i.name().is_some_and(|n| !n.workloads.is_empty()));
+        let value_next = items.get(at + 1).is_some_and(|i| is_value(i) || i.what == What::Quoted);
+        let verbless = !current.iter().any(|i| i.sense().is_some_and(is_verb) || is_value(i));
+        if mark == Some(':') && names && value_next && verbless {
+            current.push(Item { what: What::Word(Sense::To), ..item.clone() });
+            continue;
+        }
         let because = item.is(Sense::Because);
         if mark.is_some() || connective || because {
             if !current.is_empty() && !reason {
@@ -296,8 +304,13 @@ fn says_change(items: &[Item]) -> bool {
     let quantity = items.iter().any(|i| matches!(i.what, What::Quantity(_)));
     let counted =
         items.windows(2).any(|w| matches!(w[0].what, What::Number(_)) && w[1].is(Sense::Counter));
+    // "x 1.6.1"
+    let versioned = items
+        .windows(2)
+        .any(|w| w[0].name().is_some_and(|n| !n.workloads.is_empty()) && w[1].what == What::Tag);
     [Sense::Replicas, Sense::Need, Sense::To, Sense::More, Sense::Fewer].into_iter().any(has)
         || counted
+        || versioned
         || (quantity && (has(Sense::Request) || has(Sense::Limit)))
         || (has(Sense::Image) && items.iter().any(|i| i.what == What::Tag))
 }
@@ -341,7 +354,10 @@ fn restrained(items: &[Item]) -> Option<Mood> {
     let refused = items.windows(2).any(|w| {
         matches!(w[0].text.as_str(), "不" | "没" | "未") && w[1].sense().is_some_and(is_verb)
     });
-    if has(Sense::Not) || refused {
+    // "not the database" only says which is not meant
+    let excludes = items.first().is_some_and(|i| i.text.eq_ignore_ascii_case("not"))
+        && !items.iter().any(|i| i.sense().is_some_and(is_verb));
+    if (has(Sense::Not) || refused) && !excludes {
         Some(Mood::Negated)
     } else if has(Sense::If) {
         Some(Mood::Conditional)
@@ -367,7 +383,9 @@ fn without_verb(items: &[Item], asking: bool, valued: bool) -> Mood {
     if has(Sense::If) {
         return Mood::Conditional;
     }
-    if has(Sense::Not) {
+    let excludes =
+        items.first().is_some_and(|i| i.text.eq_ignore_ascii_case("not")) && items.len() > 1;
+    if has(Sense::Not) && !excludes {
         return Mood::Negated;
     }
     let topic = items.iter().any(|i| i.sense().is_some_and(is_topic));

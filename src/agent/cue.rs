@@ -72,11 +72,11 @@ const KINDS: &[(&str, &str)] = &[
     ("ReplicaSet", "replicaset|replicasets|replica set|replica sets|rs"),
     ("StatefulSet", "statefulset|statefulsets|stateful set|stateful sets|sts|有状态应用|有状态服务"),
     ("DaemonSet", "daemonset|daemonsets|daemon set|daemon sets|ds|守护进程集"),
-    ("CronJob", "cronjob|cronjobs|cron job|cron jobs|cron|定时任务"),
+    ("CronJob", "on a schedule|scheduled|cronjob|cronjobs|cron job|cron jobs|cron|定时任务|定时跑|计划任务"),
     ("Job", "job|jobs|批处理任务"),
     ("ConfigMap", "configmap|configmaps|config map|config maps|cm|配置字典"),
     ("Secret", "secret|secrets"),
-    ("Ingress", "ingress|ingresses|ing"),
+    ("Ingress", "ingress|ingresses|ing|which host|which hosts|hostname|hostnames|domain name|public url|reachable under|域名|对外地址|访问地址"),
     ("Deployment", "deployment|deployments|deploy|deploys|无状态应用"),
     ("Pod", "pod|pods|容器组"),
     ("Node", "node|nodes|machine|machines|server|servers|节点|机器"),
@@ -118,7 +118,8 @@ pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
     // "list every problem": nobody's logs, and the logs of nobody cannot be read
     let problems =
         has(Sense::Problem) && !named_anything(subject) && (has(Sense::All) || has(Sense::List));
-    if problems || kind(items) == Some("Node") && has(Sense::Problem) {
+    let nodes = kind(items) == Some("Node") && !has(Sense::Usage);
+    if problems || nodes && (has(Sense::Problem) || has(Sense::Status)) {
         return vec!["problems"];
     }
     if logs {

@@ -449,42 +449,6 @@ pub(super) fn refer(drafts: &mut [Draft], items: &[Item], state: &State, change:
     }
 }
 
-/// "now the same in staging", "cart 也一样": the last change again with what this message says otherwise.
-pub(super) fn again(items: &[Item], names: &Names, state: &State) -> Option<Vec<Draft>> {
-    if state.changed.is_empty() {
-        return None;
-    }
-    let part = read::draft(items, names);
-    if part.targets.is_empty() && part.unknown.is_empty() && part.place.is_empty() {
-        return None;
-    }
-    let mut drafts: Vec<Draft> = Vec::new();
-    for call in &state.changed {
-        let mut draft = Draft::of_call(call)?;
-        if !part.targets.is_empty() || !part.unknown.is_empty() {
-            draft.targets.clone_from(&part.targets);
-            draft.unknown.clone_from(&part.unknown);
-            draft.container = None;
-        }
-        if !part.place.is_empty() {
-            draft.place.clone_from(&part.place);
-        }
-        if part.has_value() && part.verb() == draft.verb() {
-            draft = Draft {
-                targets: draft.targets,
-                place: draft.place,
-                unknown: draft.unknown,
-                verbs: draft.verbs,
-                ..part.clone()
-            };
-        }
-        if !drafts.contains(&draft) {
-            drafts.push(draft);
-        }
-    }
-    Some(drafts)
-}
-
 /// The workloads that calls are about.
 pub(super) fn focus_of(calls: &[ToolCall]) -> Vec<Target> {
     let text = |call: &ToolCall, key: &str| {

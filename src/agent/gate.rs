@@ -240,7 +240,8 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
             Intent::Confirm(drafts, Doubt::Question)
         });
     }
-    with(Mood::Negated).find(|c| verb(c)).map(|_| Intent::Negated)
+    let asks = with(Mood::Question).next().is_some();
+    with(Mood::Negated).find(|c| verb(c) && !asks).map(|_| Intent::Negated)
 }
 
 /// A verb no tool has: the word itself, for the reply. What is turned on by a variable that is set (`sets`) is that variable.
@@ -383,6 +384,7 @@ fn without_command(items: &[Item], clauses: &[Clause]) -> Intent {
     let has_it = items.iter().any(points) && asking && items.len() <= 6;
     if any_name
         || (topic && (asking || objects || place || strong_topic(items)))
+        || has(Sense::LastChange)
         || (asking && (objects || place))
         || has_it
     {

@@ -7,7 +7,7 @@ use super::{
     names::Names,
     number::Number,
     scan::{Item, What},
-    values,
+    strange, values,
 };
 
 /// Reads the commanding clauses of a message.
@@ -48,7 +48,9 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
                         .any(|i| matches!(i.text.as_str(), "has" | "have" | "有"));
                     let values = clause.items.iter().filter(|i| is_value(i) && !tells);
                     last.unclear.extend(values.map(|i| i.text.clone()));
-                    add(last, part);
+                    // a sentence about something else names no further workload
+                    let tells = clause.items.len() > 3 && part.targets.is_empty();
+                    add(last, if tells { Draft { unknown: Vec::new(), ..part } } else { part });
                 }
                 None => add(&mut waiting, part),
             },
@@ -188,6 +190,11 @@ fn draft_as(items: &[Item], names: &Names, before: &[Verb]) -> Draft {
     if draft.verbs.is_empty() && items.iter().any(is_value) {
         draft.verbs = before.to_vec();
     }
+    // "x 1.6.1", "x -> 25.01"
+    let version = |i: &Item| matches!(i.what, What::Tag | What::Number(Number::Other(_)));
+    if draft.verbs.is_empty() && items.iter().any(version) && !draft.targets.is_empty() {
+        draft.verbs = vec![Verb::SetImage];
+    }
     // "x to 4": the number says what is wanted
     let whole = items.iter().any(|i| matches!(i.what, What::Number(Number::Whole(_))));
     let to = items.iter().any(|i| i.is(Sense::To));
@@ -320,7 +327,9 @@ fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
     for (at, item) in items.iter().enumerate() {
         let before = at.checked_sub(1).map(|i| &items[i]);
         let after = items.get(at + 1);
-        if before.is_some_and(is_excluding) {
+        let article = before.is_some_and(|b| b.text.eq_ignore_ascii_case("the"));
+        let excluder = if article { at.checked_sub(2).map(|i| &items[i]) } else { before };
+        if excluder.is_some_and(is_excluding) {
             continue;
         }
         match &item.what {
@@ -354,13 +363,13 @@ fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
             }
             What::Word(Sense::All) => draft.all = true,
             What::Word(Sense::Everywhere) => draft.place.everywhere = true,
-            What::Unknown | What::Commit => unknown(items, at, names, draft),
+            What::Unknown | What::Commit => strange::unknown(items, at, names, draft),
             _ => {}
         }
     }
     if !draft.targets.is_empty() {
         // beside a workload that is known, a word that is not in one row with it and like no name is only a word
-        let rows = in_a_row(items);
+        let rows = strange::in_a_row(items);
         draft.unknown.retain(|(word, near)| !near.is_empty() || rows.contains(&word.as_str()));
     }
     kinds(items, draft);
@@ -386,19 +395,6 @@ fn is_excluding(item: &Item) -> bool {
         item.text.to_lowercase().as_str(),
         "not" | "isn't" | "instead of" | "rather than" | "不是" | "而不是" | "并非" | "而非"
     )
-}
-
-/// Words that stand beside an "and" or a comma.
-fn in_a_row(items: &[Item]) -> Vec<&str> {
-    let joins = |item: Option<&Item>| {
-        item.is_some_and(|i| i.is(Sense::And) || matches!(i.what, What::Mark(',' | '、' | '，')))
-    };
-    (0..items.len())
-        .filter(|at| {
-            joins(items.get(at + 1)) || at.checked_sub(1).is_some_and(|b| joins(items.get(b)))
-        })
-        .map(|at| items[at].text.as_str())
-        .collect()
 }
 
 /// "x in prod and y in staging": each target keeps the place said with it.
@@ -431,48 +427,6 @@ fn kinds(items: &[Item], draft: &mut Draft) {
         for target in &mut draft.targets {
             target.kind = Some(kind.to_owned());
         }
-    }
-}
-
-/// An unknown word matters when it stands where a workload or a place would, or looks like a name.
-fn unknown(items: &[Item], at: usize, names: &Names, draft: &mut Draft) {
-    let word = &items[at].text;
-    let before = at.checked_sub(1).map(|i| &items[i]);
-    let after = items.get(at + 1);
-    let before_is = |sense| before.is_some_and(|b: &Item| b.is(sense));
-    let after_is = |sense| after.is_some_and(|a: &Item| a.is(sense));
-    let is_key = values::is_env_key(word);
-    if before_is(Sense::Namespace)
-        || after_is(Sense::Namespace)
-        || after_is(Sense::EnvWord)
-        || before_is(Sense::In)
-    {
-        draft.place.unknown.push(word.clone());
-        return;
-    }
-    if before_is(Sense::To) || before_is(Sense::Container) || after_is(Sense::Container) || is_key {
-        return;
-    }
-    let near = names.near(word);
-    let listed = before_is(Sense::And) || after_is(Sense::And);
-    if before_is(Sense::Image) || before_is(Sense::From) || before_is(Sense::EnvVar) {
-        return;
-    }
-    let workload_place = listed
-        || before_is(Sense::Of)
-        || before_is(Sense::Object)
-        || before_is(Sense::All)
-        || after_is(Sense::Of)
-        || after_is(Sense::Domain)
-        || before.is_some_and(|b| matches!(b.sense(), Some(Sense::Kind(_) | Sense::Domain)))
-        || before.is_none_or(|b| b.sense().is_some_and(is_verb) || b.is(Sense::Please))
-        || (before.is_some_and(|b| b.text == "the")
-            && at
-                .checked_sub(2)
-                .is_some_and(|i| items[i].sense().is_some_and(is_verb) || items[i].is(Sense::Of)));
-    let looks_like_name = word.contains(['-', '_']) || word.len() >= 4 && !near.is_empty();
-    if workload_place || looks_like_name {
-        draft.unknown.push((word.clone(), near));
     }
 }
 

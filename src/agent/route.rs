@@ -60,14 +60,18 @@ pub(super) fn subject(
     let mut named = items.iter().filter_map(Item::name);
     let elsewhere = named.any(|n| !n.others.is_empty() && n.namespace.is_none());
     if said.is_empty() && !elsewhere && points_back(items, &part.place) {
-        found.workloads = focus.to_vec();
-        if !part.place.is_empty() {
-            // the same ones, where this question is about
-            let same = |w: &&Workload| {
-                focus.iter().any(|t| t.names.contains(&w.object.name))
-                    && in_place(&part.place, w, inventory)
-            };
-            found.workloads = inventory.workloads.iter().filter(same).map(target).collect();
+        // the same ones, where this question is about
+        let same = |w: &&Workload| {
+            focus.iter().any(|t| {
+                t.names.contains(&w.object.name)
+                    && (!part.place.is_empty()
+                        || t.namespace.is_none()
+                        || t.namespace == w.object.namespace)
+            }) && in_place(&part.place, w, inventory)
+        };
+        found.workloads = inventory.workloads.iter().filter(same).map(target).collect();
+        if found.workloads.is_empty() {
+            found.workloads = focus.to_vec();
         }
     }
     let spoken = cue::kind(items);

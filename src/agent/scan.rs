@@ -199,7 +199,12 @@ fn name_at(tokens: &[Token], names: &Names, first: bool) -> Option<(Name, usize)
     // "watch") begins the sentence, and further on is the workload of that name
     let is_grammar = sense.is_some_and(|s| {
         if s == Sense::Look {
-            return first;
+            // "search in prod: ..." is about a workload of that name, "search for ..." looks
+            const AFTER_NAME: [&str; 7] = ["in", "to", "on", "at", "should", "needs", "must"];
+            let named = tokens
+                .get(1)
+                .is_some_and(|t| t.text == ":" || AFTER_NAME.contains(&t.lower.as_str()));
+            return first && !named;
         }
         !matches!(s, Sense::Env(_) | Sense::Domain | Sense::Kind(_) | Sense::Image | Sense::Secret)
     });
@@ -224,6 +229,24 @@ fn english_at(tokens: &[Token]) -> Option<(Sense, usize)> {
 /// `half a core`, `a gig`, `one and a half gigs`.
 fn halves(tokens: &[Token]) -> Option<(What, usize)> {
     let word = |at: usize| tokens.get(at).map(|t| t.lower.as_str());
+    match (word(0)?, word(1)?, word(2)) {
+        ("half", "a", Some("dozen")) => return Some((What::Number(Number::Whole(6)), 3)),
+        ("a", "dozen", _) => return Some((What::Number(Number::Whole(12)), 2)),
+        ("a", "couple", Some("of")) => return Some((What::Number(Number::Whole(2)), 3)),
+        ("a", "couple", _) => return Some((What::Number(Number::Whole(2)), 2)),
+        _ => {}
+    }
+    let quarters = |n: f64, at: usize| {
+        let of = word(at) == Some("of") && word(at + 1) == Some("a");
+        let unit = word(at + usize::from(of) * 2)?;
+        let quantity = quantity::with_unit(n, unit).filter(|_| unit.len() > 2)?;
+        Some((What::Quantity(quantity), at + usize::from(of) * 2 + 1))
+    };
+    match (word(0)?, word(1)?) {
+        ("a" | "one", "quarter") => return quarters(0.25, 2),
+        ("three", "quarters") => return quarters(0.75, 2),
+        _ => {}
+    }
     let (amount, used) = match (word(0)?, word(1)?, word(2), word(3)) {
         ("half", "a" | "an", Some(_), _) => (0.5, 2),
         ("a" | "one", "and", Some("a"), Some("half")) => (1.5, 4),
@@ -277,6 +300,13 @@ fn with_unit(number: Number, rest: &[Token]) -> Option<(What, usize)> {
         return quantity::with_unit(amount, &next.lower)
             .filter(|_| !is_noun && next.lower.len() > usize::from(next.spaced))
             .map(|q| (What::Quantity(q), 1));
+    }
+    // 一个半 G
+    if let (true, true, Some(unit)) =
+        (next.text == "个", rest.get(1).is_some_and(|t| t.text == "半"), rest.get(2))
+        && let Some(quantity) = quantity::with_unit(amount + 0.5, &unit.lower)
+    {
+        return Some((What::Quantity(quantity), 3));
     }
     // 两个 G, 两个核
     if let (true, Some(unit)) = (next.text == "个", rest.get(1))
@@ -410,6 +440,15 @@ fn han(tokens: &[Token], names: &Names) -> (What, usize) {
         .take_while(|t| matches!(t.kind, TokenKind::Han | TokenKind::Latin))
         .count();
     let text: String = tokens[..run].iter().map(|t| t.lower.as_str()).collect();
+    for (fraction, part) in [("四分之一", 0.25), ("四分之三", 0.75), ("二分之一", 0.5)]
+    {
+        let used = fraction.chars().count();
+        if text.starts_with(fraction)
+            && let Some((what, more)) = with_unit(Number::Other(part), &tokens[used..])
+        {
+            return (what, used + more);
+        }
+    }
     if let Some((name, length)) = names.find_han(&text)
         && let Some(used) = tokens_of(&tokens[..run], length)
     {

@@ -6,10 +6,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Agent, Turn, TurnResult,
-    clause::{self, Mood},
+    Agent, Turn, TurnResult, clause,
     dialogue::{self, Answered, Pending, State},
     draft::{Amount, Draft, Place, Verb},
+    follow,
     gate::{Doubt, Intent, gate},
     guard,
     lexicon::{Sense, environment_group},
@@ -24,47 +24,6 @@ use crate::{
     model::ToolCall,
     tool::{ToolContext, ToolError, ToolOutput},
 };
-
-/// Words of a message that only says about what else, where else or when else: "and in staging?", 那昨天呢.
-fn is_pointer(item: &Item) -> bool {
-    use Sense::{
-        And, Ask, AskEnd, But, Domain, Env, EnvWord, Filler, For, From, Happened, In, Namespace,
-        Of, On, Same,
-    };
-    item.name().is_some()
-        || matches!(item.what, What::Measure | What::Number(_))
-        || matches!(item.text.as_str(), "?" | "about" | "," | "，")
-        || item.sense().is_some_and(|sense| {
-            matches!(
-                sense,
-                And | Ask
-                    | AskEnd
-                    | But
-                    | Domain
-                    | Env(_)
-                    | EnvWord
-                    | Filler
-                    | For
-                    | From
-                    | Happened
-                    | In
-                    | Namespace
-                    | Of
-                    | On
-                    | Same
-            )
-        })
-}
-
-/// The words of a question without the clauses that forbid something.
-fn asked(items: &[Item]) -> Vec<Item> {
-    let clauses = clause::clauses(items);
-    if clauses.iter().all(|c| c.mood == Mood::Negated) {
-        return items.to_vec();
-    }
-    let kept = clauses.into_iter().filter(|c| c.mood != Mood::Negated);
-    kept.flat_map(|c| c.items).collect()
-}
 
 /// What one turn works with.
 pub(super) struct Session<'a> {
@@ -181,7 +140,7 @@ impl<'a> Session<'a> {
                 if intent == Intent::Unclear {
                     self.suggest(items, names).await
                 } else {
-                    self.ask(&asked(items), names).await
+                    self.ask(&follow::asked(items), names).await
                 }
             }
             Intent::Irrelevant | Intent::Negated | Intent::Greeting => {
@@ -222,7 +181,7 @@ impl<'a> Session<'a> {
         let nothing_of_its_own = drafts.iter().all(|d| !d.has_value());
         if same
             && nothing_of_its_own
-            && let Some(drafts) = dialogue::again(items, names, &self.state)
+            && let Some(drafts) = follow::again(items, names, &self.state)
         {
             self.because("the last change again");
             return self.propose(drafts, None).await;
@@ -234,39 +193,6 @@ impl<'a> Session<'a> {
     fn refer(&mut self, drafts: &mut [Draft], items: &[Item]) {
         let change = dialogue::last_change(&self.turn.history);
         dialogue::refer(drafts, items, &self.state, change.as_deref());
-    }
-
-    /// "now the same in staging", "那 cart 呢".
-    async fn follow_up(
-        &mut self,
-        items: &[Item],
-        names: &Names<'_>,
-        intent: &Intent,
-    ) -> Option<TurnResult> {
-        let has = |sense| items.iter().any(|i: &Item| i.is(sense));
-        let asks = has(Sense::AskEnd) || items.iter().any(|i| i.text == "?") || has(Sense::Ask);
-        if has(Sense::Same) && !asks && !self.state.last_was_question {
-            let drafts = dialogue::again(items, names, &self.state)?;
-            self.because("the last change again");
-            return Some(self.propose(drafts, None).await);
-        }
-        let timed = items.iter().any(|i| i.is(Sense::Happened) || i.what == What::Measure);
-        let placed =
-            items.iter().any(|i| i.name().is_some() || matches!(i.sense(), Some(Sense::Env(_))));
-        let bare = items.len() <= 9 && (placed || timed) && items.iter().all(is_pointer);
-        if !bare || (*intent == Intent::Unclear) {
-            return None;
-        }
-        if self.state.last_was_question {
-            return self.ask_again(items, names).await;
-        }
-        if !placed {
-            return None;
-        }
-        let drafts = dialogue::again(items, names, &self.state)?;
-        let lang = self.turn.lang;
-        self.because("the last change for something else, to be confirmed");
-        Some(self.confirm(drafts, |what| reply::confirm(lang, what)))
     }
 
     /// Resolves drafts and runs them; `words` are given when the model is to be asked whether it agrees.

@@ -67,8 +67,7 @@ fn amount(items: &[Item], at: usize, before: &[&Item]) -> Amount {
     let near = |sense| {
         before.iter().any(|b| b.is(sense)) || items.iter().skip(at + 1).take(2).any(|a| a.is(sense))
     };
-    let down =
-        has(Sense::Down) || has(Sense::Remove) || has(Sense::Fewer) || said("down") || said("in");
+    let down = has(Sense::Down) || has(Sense::Remove) || has(Sense::Fewer) || said("down");
     let sign = if down { -1 } else { 1 };
     let to = before.first().is_some_and(|b| b.is(Sense::To));
     if items[at].text.starts_with('+') {
@@ -78,7 +77,11 @@ fn amount(items: &[Item], at: usize, before: &[&Item]) -> Amount {
         return Amount::To(number);
     }
     if before.first().is_some_and(|b| b.is(Sense::By)) || near(Sense::More) || near(Sense::Fewer) {
-        let sign = if near(Sense::Fewer) { -1 } else { sign };
+        let sign = match (near(Sense::Fewer), near(Sense::More)) {
+            (true, _) => -1,
+            (false, true) => 1,
+            (false, false) => sign,
+        };
         return Amount::By(sign * number);
     }
     // add 2, 加两个, remove one; but "raise X 2" and 扩 2 个 could be either

@@ -1,15 +1,19 @@
 //! The names an operator can mean: what git declares, joined with what is live, cached for a moment.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::{cluster::Cluster, delivery::Delivery, domain::Inventory};
+use crate::{
+    cluster::Cluster,
+    delivery::Delivery,
+    domain::{Inventory, Workload},
+};
 
 /// How long an inventory serves before it is read again.
-const FRESH: Duration = Duration::from_secs(2);
+const FRESH: Duration = Duration::from_millis(300);
 
 /// Where inventories come from.
 pub struct Inventories {
@@ -58,16 +62,35 @@ fn joined(git: &Inventory, live: Inventory) -> Inventory {
     };
     unite(&mut all.namespaces, live.namespaces);
     unite(&mut all.environments, live.environments);
+    by_namespace(&mut all.workloads);
     all.others.extend(live.others);
     all.others.sort();
     all.others.dedup();
     all
 }
 
+/// A workload whose unit tells no environment (a folder for several namespaces) is in the one its neighbours are in.
+fn by_namespace(workloads: &mut [Workload]) {
+    let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for workload in workloads.iter() {
+        if let (Some(namespace), Some(environment)) =
+            (&workload.object.namespace, &workload.environment)
+        {
+            known.entry(namespace.clone()).or_default().insert(environment.clone());
+        }
+    }
+    for workload in workloads.iter_mut().filter(|w| w.environment.is_none()) {
+        let there = workload.object.namespace.as_ref().and_then(|n| known.get(n));
+        if let Some(there) = there.filter(|there| there.len() == 1) {
+            workload.environment = there.first().cloned();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ObjectRef, Workload};
+    use crate::domain::ObjectRef;
 
     fn workload(name: &str, unit: Option<&str>) -> Workload {
         Workload {

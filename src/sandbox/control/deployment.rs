@@ -10,7 +10,7 @@ use self::rollout::{Bounds, Counts};
 use super::{
     object::{
         Key, Object, annotation, controlled_by, int, is_deleting, is_finished, name, namespace,
-        set, text, time,
+        seconds, set, text, time,
     },
     template::{TEMPLATE_HASH, same_template, template_hash},
     view::{Plan, View},
@@ -111,6 +111,9 @@ impl Rollout<'_> {
                 |set: &Object| view.controlled(set, "pods").iter().all(|pod| is_finished(pod));
             if self.old.iter().all(gone) {
                 self.resize(plan, new, self.replicas);
+            } else {
+                // no event of a deployment tells that the last old pod has gone
+                plan.wake_at(view.now + seconds(1));
             }
         } else {
             let size = rollout::new_size(self.replicas, self.bounds, counts(new), &old);

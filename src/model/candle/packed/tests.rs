@@ -1,3 +1,5 @@
+//! The packed products against candle's own on expanded weights.
+
 use candle_core::quantized::QStorage;
 use candle_core::{Device, Tensor};
 use rand::rngs::StdRng;

@@ -1,0 +1,132 @@
+//! Messages that go on with what was said before: about something else, somewhere else, at another time, or the same again.
+
+use super::{
+    TurnResult,
+    clause::{self, Mood},
+    dialogue::State,
+    draft::Draft,
+    gate::Intent,
+    lexicon::Sense,
+    names::Names,
+    read, reply,
+    scan::{Item, What},
+    session::Session,
+};
+
+impl Session<'_> {
+    /// "now the same in staging", "那 cart 呢".
+    pub(super) async fn follow_up(
+        &mut self,
+        items: &[Item],
+        names: &Names<'_>,
+        intent: &Intent,
+    ) -> Option<TurnResult> {
+        let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+        let asks = has(Sense::AskEnd) || items.iter().any(|i| i.text == "?") || has(Sense::Ask);
+        if has(Sense::Same) && !asks && !self.state.last_was_question {
+            let drafts = again(items, names, &self.state)?;
+            self.because("the last change again");
+            return Some(self.propose(drafts, None).await);
+        }
+        let timed = items.iter().any(|i| i.is(Sense::Happened) || i.what == What::Measure);
+        let placed =
+            items.iter().any(|i| i.name().is_some() || matches!(i.sense(), Some(Sense::Env(_))));
+        let bare = items.len() <= 9 && (placed || timed) && items.iter().all(is_pointer);
+        if !bare || (*intent == Intent::Unclear) {
+            return None;
+        }
+        if self.state.last_was_question {
+            return self.ask_again(items, names).await;
+        }
+        if !placed {
+            return None;
+        }
+        let drafts = again(items, names, &self.state)?;
+        let lang = self.turn.lang;
+        self.because("the last change for something else, to be confirmed");
+        Some(self.confirm(drafts, |what| reply::confirm(lang, what)))
+    }
+}
+
+/// "now the same in staging", "cart 也一样": the last change again with what this message says otherwise.
+pub(super) fn again(items: &[Item], names: &Names, state: &State) -> Option<Vec<Draft>> {
+    if state.changed.is_empty() {
+        return None;
+    }
+    let part = read::draft(items, names);
+    if part.targets.is_empty() && part.unknown.is_empty() && part.place.is_empty() {
+        return None;
+    }
+    let mut drafts: Vec<Draft> = Vec::new();
+    for call in &state.changed {
+        let mut draft = Draft::of_call(call)?;
+        if !part.targets.is_empty() || !part.unknown.is_empty() {
+            draft.targets.clone_from(&part.targets);
+            draft.unknown.clone_from(&part.unknown);
+            draft.container = None;
+        }
+        if !part.place.is_empty() {
+            draft.place.clone_from(&part.place);
+        }
+        if part.has_value() && part.verb() == draft.verb() {
+            draft = Draft {
+                targets: draft.targets,
+                place: draft.place,
+                unknown: draft.unknown,
+                verbs: draft.verbs,
+                ..part.clone()
+            };
+        }
+        if !drafts.contains(&draft) {
+            drafts.push(draft);
+        }
+    }
+    Some(drafts)
+}
+
+/// Words of a message that only says about what else, where else or when else: "and in staging?", 那昨天呢.
+fn is_pointer(item: &Item) -> bool {
+    use Sense::{
+        And, Ask, AskEnd, But, Domain, Env, EnvWord, Filler, For, From, Happened, In, Namespace,
+        Of, On, Same,
+    };
+    item.name().is_some()
+        || matches!(item.what, What::Measure | What::Number(_))
+        || matches!(item.text.as_str(), "?" | "about" | "," | "，")
+        || item.sense().is_some_and(|sense| {
+            matches!(
+                sense,
+                And | Ask
+                    | AskEnd
+                    | But
+                    | Domain
+                    | Env(_)
+                    | EnvWord
+                    | Filler
+                    | For
+                    | From
+                    | Happened
+                    | In
+                    | Namespace
+                    | Of
+                    | On
+                    | Same
+            )
+        })
+}
+
+/// The words of a question without the clauses that forbid something.
+pub(super) fn asked(items: &[Item]) -> Vec<Item> {
+    let clauses = clause::clauses(items);
+    if clauses.iter().all(|c| c.mood == Mood::Negated) {
+        return items.to_vec();
+    }
+    // what they name is still what the question is about
+    let names =
+        |i: &Item| i.name().is_some() || matches!(i.sense(), Some(Sense::Env(_) | Sense::In));
+    let kept = |c: clause::Clause| -> Vec<Item> {
+        let forbids = c.mood == Mood::Negated;
+        c.items.into_iter().filter(|i| !forbids || names(i)).collect()
+    };
+    clauses.into_iter().flat_map(kept).collect()
+}
