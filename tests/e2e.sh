@@ -36,6 +36,10 @@ ollama="$(tests/peers/ollama.sh)"
 KUBEMATE_OLLAMA="$ollama" KUBEMATE_GGUF="$cache/models/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf" \
     cargo test --test it real_ollama -- --nocapture
 
+say "the adapter for OpenAI's API against llama.cpp's server"
+KUBEMATE_LLAMA="$(tests/peers/llama.sh)" KUBEMATE_GGUF="$cache/models/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf" \
+    cargo test --test it real_llama -- --nocapture --test-threads 1
+
 say "browser"
 if ! command -v chromium >/dev/null; then
     as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
