@@ -9,6 +9,7 @@ mod head;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod matrix;
+mod memory;
 mod network;
 mod ops;
 #[cfg_attr(not(target_arch = "x86_64"), path = "candle/unpacked.rs")]

@@ -68,6 +68,7 @@ impl Model for Fallback {
         cancel: CancellationToken,
     ) -> Result<ChatResponse, ModelError> {
         let mut last = ModelError::Unavailable("no model is configured".to_owned());
+        let mut reasons = Vec::new();
         for model in &self.models {
             for again in [false, true] {
                 let Attempt { result, streamed } =
@@ -81,13 +82,22 @@ impl Model for Fallback {
                 }
                 tracing::warn!(model = model.id(), %error, "no completion");
                 let malformed = matches!(error, ModelError::Malformed { .. });
+                if let ModelError::Unavailable(why) = &error {
+                    reasons.push(format!("{}: {why}", model.id()));
+                }
                 last = error;
                 if again || !malformed {
                     break;
                 }
             }
         }
-        Err(last)
+        // whoever is to mend one of them must learn of all
+        Err(match last {
+            ModelError::Unavailable(_) if reasons.len() > 1 => {
+                ModelError::Unavailable(reasons.join("; "))
+            }
+            other => other,
+        })
     }
 
     async fn health(&self) -> Result<(), ModelError> {

@@ -169,6 +169,20 @@ impl Ollama {
         ))
     }
 
+    /// Whether the model that `/api/show` describes answers in text; embedding models do not. Old servers do not tell.
+    async fn can_chat(&self, shown: reqwest::Response) -> Result<(), ModelError> {
+        let shown: Value =
+            shown.json().await.context("the ollama server's description of a model is not JSON")?;
+        let capabilities = shown["capabilities"].as_array();
+        if capabilities.is_none_or(|all| all.iter().any(|one| one == "completion")) {
+            return Ok(());
+        }
+        Err(ModelError::Unavailable(format!(
+            "`{}` on the ollama server at {} is not a chat model; name an instruct model",
+            self.config.name, self.peer.url
+        )))
+    }
+
     fn too_long(&self, request: &ChatRequest) -> ModelError {
         let tokens = request.messages.iter().map(|m| http::estimate_tokens(&m.content)).sum();
         ModelError::TooLong { tokens, limit: self.config.context as usize }
@@ -276,7 +290,7 @@ impl Model for Ollama {
             .json(&json!({"model": self.config.name}));
         let response = self.peer.send(show.timeout(Duration::from_secs(10))).await?;
         match response.status() {
-            status if status.is_success() => Ok(()),
+            status if status.is_success() => self.can_chat(response).await,
             status if status == 404 => Err(self.not_pulled()),
             status => Err(self.peer.refused(status, &response.text().await.unwrap_or_default())),
         }

@@ -1,5 +1,5 @@
 //! Any server that speaks OpenAI's chat completions: vLLM, llama.cpp's server, Ollama's `/v1`, hosted ones.
-//! A call is asked for with `tools` and `tool_choice: required`; servers that refuse this get a JSON schema as
+//! A call is asked for with `tools` and `tool_choice: required`; servers that refuse or ignore this get a JSON schema as
 //! `response_format`, and those that refuse that are told in the prompt. What comes back is validated either way.
 //! API: <https://platform.openai.com/docs/api-reference/chat>.
 
@@ -177,7 +177,21 @@ impl Openai {
         request: ChatRequest,
         tokens: Option<mpsc::Sender<String>>,
     ) -> Result<ChatResponse, ModelError> {
-        let mut lines = self.peer.lines(self.open(&request).await?);
+        loop {
+            if let Some(response) = self.answer(&request, tokens.clone()).await? {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// The answer to one way of asking. `None` when the server took `tools` and did not use them, as llama.cpp's does for
+    /// a model whose template knows none: the next way is to be tried.
+    async fn answer(
+        &self,
+        request: &ChatRequest,
+        tokens: Option<mpsc::Sender<String>>,
+    ) -> Result<Option<ChatResponse>, ModelError> {
+        let mut lines = self.peer.lines(self.open(request).await?);
         let mut answer = Answer::new(tokens, request.output);
         let mut called = Called::default();
         let mut usage = Usage::default();
@@ -219,12 +233,24 @@ impl Openai {
                 self.peer.url
             )));
         }
+        let no_call = called.name.is_empty();
         let call = match request.output {
-            Output::ToolCall => Some(called.finish(&answer.text, &request)?),
+            Output::ToolCall => match called.finish(&answer.text, request) {
+                Err(ModelError::Malformed { .. }) if no_call && self.tools_were_ignored() => {
+                    return Ok(None);
+                }
+                finished => Some(finished?),
+            },
             Output::Text => None,
         };
         let text = if call.is_some() { String::new() } else { answer.text };
-        Ok(ChatResponse { text, call, usage, model: self.id() })
+        Ok(Some(ChatResponse { text, call, usage, model: self.id() }))
+    }
+
+    /// Remembers that `tools` are ignored here. `false` when they were not what was sent.
+    fn tools_were_ignored(&self) -> bool {
+        let (sent, next) = (BY_TOOLS, BY_SCHEMA);
+        self.way.compare_exchange(sent, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod fake_servers;
 mod files;
 mod ollama;
 mod openai;
+mod real_llama;
 mod real_ollama;
 mod scripted;
 mod tiny;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::super::ModelError;
 use super::gguf::{Dimensions, Gguf, damaged};
+use super::memory;
 use super::template::Template;
 use super::vocabulary::Vocabulary;
 
@@ -51,24 +52,13 @@ fn enough_memory(file: &Path, dims: &Dimensions, context: usize) -> Result<(), M
     let size = std::fs::metadata(file).map_or(0, |about| about.len());
     // weights, what reading the largest takes, the sequences
     let needed = (size / 2 * 3 + (256 << 20)).saturating_add(dims.bytes_of(context));
-    match available_memory() {
+    match memory::available() {
         Some(available) if available < needed => Err(ModelError::Unavailable(format!(
-            "the model {} needs about {} MB of memory and {} MB are free; choose a smaller model, a smaller `context` or a model server",
+            "the model {} needs about {} MB of memory and {} MB are free; free some, raise the container's limit, or choose a smaller model, a smaller `context` or a model server",
             file.display(),
             needed >> 20,
             available >> 20
         ))),
         _ => Ok(()),
     }
-}
-
-/// Free memory of the machine, or of the container where that is less, in bytes.
-fn available_memory() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let machine = line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024;
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let group = number("/sys/fs/cgroup/memory.max")
-        .map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
-    Some(group.map_or(machine, |group| group.min(machine)))
 }

@@ -79,6 +79,21 @@ async fn errors_say_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_model_that_only_embeds_is_not_healthy() {
+    for (shown, healthy) in [
+        ("{\"capabilities\":[\"embedding\"]}", false),
+        ("{\"capabilities\":[\"completion\",\"tools\"]}", true),
+        ("{\"modelfile\":\"of an old server\"}", true),
+    ] {
+        let server = FakeServer::start(move |_, _| (200, Body::from(shown))).await;
+        match adapter(&server.url).health().await {
+            Ok(()) => assert!(healthy, "{shown}"),
+            Err(error) => assert!(!healthy && error.to_string().contains("not a chat model")),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_was_not_offered_is_malformed() {
     let server =
         FakeServer::start(|_, _| (200, done("{\"name\":\"wipe\",\"arguments\":{}}"))).await;

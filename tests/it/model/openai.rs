@@ -101,6 +101,24 @@ async fn a_server_without_tool_choice_gets_a_schema_then_a_prompt() {
 }
 
 #[tokio::test]
+async fn a_server_that_ignores_tools_gets_a_schema_and_is_remembered() {
+    let server = FakeServer::start(|_, body| {
+        let text = match &body["response_format"] {
+            Value::Null => "Sure! I have scaled it.",
+            _ => "{\"name\": \"restart\", \"arguments\": {\"workload\": \"web\"}}",
+        };
+        (200, events(&[delta(json!({"content": text}))]))
+    })
+    .await;
+    let model = adapter(&server.url);
+    for asks in [2, 3] {
+        let response = model.chat(wants_call("x"), None, CancellationToken::new()).await.unwrap();
+        assert_eq!(response.call.unwrap().name, "restart");
+        assert_eq!(server.asked().len(), asks);
+    }
+}
+
+#[tokio::test]
 async fn errors_say_what_to_do() {
     for (status, body, says) in [
         (401, "{}", "set `key`"),

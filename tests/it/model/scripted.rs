@@ -74,6 +74,22 @@ async fn falls_back_in_order_and_asks_again_after_garbage() {
     assert_eq!(model.chat(wants_text("x"), None, none()).await.unwrap().text, "from the second");
 }
 
+#[tokio::test]
+async fn when_none_is_available_each_says_why() {
+    let ollama = |name: &str| {
+        let config = json!({"name": name, "url": "http://127.0.0.1:1"});
+        let adapter = model::ollama::Ollama::new(serde_json::from_value(config).unwrap());
+        Arc::new(adapter.unwrap()) as SharedModel
+    };
+    let model = Fallback::new(vec![ollama("first"), ollama("second")]);
+    let error = model.chat(wants_text("x"), None, CancellationToken::new()).await.unwrap_err();
+    let told = error.to_string();
+    assert!(matches!(error, ModelError::Unavailable(_)), "{told}");
+    for part in ["ollama:first: cannot reach", "; ollama:second: cannot reach"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
 /// Streams a piece, then fails.
 struct BreaksOff;
 
