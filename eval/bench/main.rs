@@ -50,8 +50,7 @@ fn main() -> anyhow::Result<()> {
     if given("--peers") {
         drop(rustls::crypto::ring::default_provider().install_default());
         kubemate::model::candle::restart_with_own_threads()?;
-        println!("{}", tokio::runtime::Runtime::new()?.block_on(peers::table())?);
-        return Ok(());
+        return tokio::runtime::Runtime::new()?.block_on(peers::table(|line| println!("{line}")));
     }
     let with_model = std::env::args().any(|argument| argument == "--model");
     let runtime = tokio::runtime::Runtime::new()?;

@@ -40,39 +40,32 @@ const SAID: [&str; 6] = [
     "give me an impression of search in staging",
 ];
 
-/// One line of the table.
-struct Row {
-    what: &'static str,
-    unit: &'static str,
-    ours: Vec<f64>,
-    theirs: Vec<f64>,
-}
+/// What was measured of ours and of theirs.
+type Pair = (Vec<f64>, Vec<f64>);
 
-/// Measures and returns the table.
-pub(crate) async fn table() -> anyhow::Result<String> {
+/// Measures; `tell` hears each line of the table as soon as it is known.
+pub(crate) async fn table(tell: impl Fn(&str)) -> anyhow::Result<()> {
     let config = Config::read(None)?;
     let requests = requests().await?;
     let ours = Ours::load(&config.cache).await?;
     let theirs = Theirs::start(&config.cache)?;
-    let mut rows =
-        vec![Row { what: "load", unit: "s", ours: vec![ours.loaded], theirs: vec![theirs.loaded] }];
-    rows.extend(speed(&ours, &theirs).await?);
-    rows.push(calls(&ours, &theirs, &requests).await?);
-    rows.push(busy(&ours, &theirs).await?);
-    rows.push(Row {
-        what: "resident memory",
-        unit: "MiB",
-        ours: vec![super::resident(std::process::id())?],
-        theirs: vec![super::resident(theirs.server.0.id())?],
-    });
-    let mut table =
-        String::from("| what | kubemate | llama.cpp | ratio | unit |\n|---|---|---|---|---|\n");
-    for Row { what, unit, mut ours, mut theirs } in rows {
+    tell("| what | kubemate | llama.cpp | ratio | unit |\n|---|---|---|---|---|");
+    let row = |what, unit, (mut ours, mut theirs): Pair| {
         let (ours, theirs) = (median(&mut ours), median(&mut theirs));
         let ratio = ours / theirs;
-        table += &format!("| {what} | {ours:.1} | {theirs:.1} | {ratio:.2} | {unit} |\n");
-    }
-    Ok(table)
+        tell(&format!("| {what} | {ours:.1} | {theirs:.1} | {ratio:.2} | {unit} |"));
+    };
+    row("load", "s", (vec![ours.loaded], vec![theirs.loaded]));
+    let (read, written) = speed(&ours, &theirs).await?;
+    row("prefill, 510 tokens", "tokens/s", read);
+    row("decode, 128 tokens", "tokens/s", written);
+    let calls = calls(&ours, &theirs, &requests).await?;
+    row("request to tool call, prompt in the cache", "ms", calls);
+    let memory = |pid| super::resident(pid).map(|mib| vec![mib]);
+    let server = theirs.server.0.id();
+    row("resident memory", "MiB", (memory(std::process::id())?, memory(server)?));
+    row("decode, two busy processes", "tokens/s", busy(&ours, &theirs).await?);
+    Ok(())
 }
 
 fn median(samples: &mut [f64]) -> f64 {
@@ -230,8 +223,9 @@ fn installed(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
     Ok(python)
 }
 
-async fn speed(ours: &Ours, theirs: &Theirs) -> anyhow::Result<Vec<Row>> {
-    let (mut read, mut written) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+/// Reading and writing.
+async fn speed(ours: &Ours, theirs: &Theirs) -> anyhow::Result<(Pair, Pair)> {
+    let (mut read, mut written) = (Pair::default(), Pair::default());
     for round in 0..ROUNDS {
         // different from the first word on, so that nothing is known of it
         let long =
@@ -242,21 +236,15 @@ async fn speed(ours: &Ours, theirs: &Theirs) -> anyhow::Result<Vec<Row>> {
         written.0.push(ours.text(&count, DECODED).await?.1);
         written.1.push(theirs.text(&count, DECODED).await?.1);
     }
-    let row = |what, (ours, theirs)| Row { what, unit: "tokens/s", ours, theirs };
-    Ok(vec![row("prefill, 510 tokens", read), row("decode, 128 tokens", written)])
+    Ok((read, written))
 }
 
 /// The same requests to both, the second time, when each has their beginnings in its cache.
-async fn calls(ours: &Ours, theirs: &Theirs, requests: &[ChatRequest]) -> anyhow::Result<Row> {
+async fn calls(ours: &Ours, theirs: &Theirs, requests: &[ChatRequest]) -> anyhow::Result<Pair> {
     let config =
         json!({"name": "same", "url": format!("{}/v1", theirs.address), "silence_seconds": 600});
     let server = Openai::new(serde_json::from_value::<openai::Config>(config)?)?;
-    let mut row = Row {
-        what: "request to tool call, prompt in the cache",
-        unit: "ms",
-        ours: Vec::new(),
-        theirs: Vec::new(),
-    };
+    let mut times = Pair::default();
     for round in 0..=ROUNDS {
         for request in requests {
             let mut request = request.clone();
@@ -264,7 +252,7 @@ async fn calls(ours: &Ours, theirs: &Theirs, requests: &[ChatRequest]) -> anyhow
                 last.content += &format!(" ({round})");
             }
             let pairs: [(&dyn Model, &mut Vec<f64>); 2] =
-                [(&ours.model, &mut row.ours), (&server, &mut row.theirs)];
+                [(&ours.model, &mut times.0), (&server, &mut times.1)];
             for (model, samples) in pairs {
                 let begun = Instant::now();
                 model.chat(request.clone(), None, CancellationToken::new()).await?;
@@ -274,24 +262,19 @@ async fn calls(ours: &Ours, theirs: &Theirs, requests: &[ChatRequest]) -> anyhow
             }
         }
     }
-    Ok(row)
+    Ok(times)
 }
 
 /// Decoding while as many processes as there are threads want the cores.
-async fn busy(ours: &Ours, theirs: &Theirs) -> anyhow::Result<Row> {
+async fn busy(ours: &Ours, theirs: &Theirs) -> anyhow::Result<Pair> {
     let burn = || -> anyhow::Result<Child> {
         Ok(Command::new(std::env::current_exe()?).arg("--burn").stdout(Stdio::null()).spawn()?)
     };
     let _burning =
         (0..THREADS).map(|_| Ok(super::Running(burn()?))).collect::<anyhow::Result<Vec<_>>>()?;
     let count = "count from one to fifty in words.";
-    let row = (ours.text(count, 48).await?.1, theirs.text(count, 48).await?.1);
-    Ok(Row {
-        what: "decode while two busy processes want the cores",
-        unit: "tokens/s",
-        ours: vec![row.0],
-        theirs: vec![row.1],
-    })
+    let count = (ours.text(count, 32).await?.1, theirs.text(count, 32).await?.1);
+    Ok((vec![count.0], vec![count.1]))
 }
 
 /// Wants a core until it is killed.
