@@ -1,3 +1,5 @@
+//! The kernels against the products of the dequantised matrix.
+
 use candle_core::quantized::QStorage;
 use candle_core::{Device, Tensor};
 use rand::rngs::StdRng;
