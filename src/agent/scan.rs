@@ -252,7 +252,7 @@ fn halves(tokens: &[Token]) -> Option<(What, usize)> {
         ("a" | "one", "and", Some("a"), Some("half")) => (1.5, 4),
         ("two", "and", Some("a"), Some("half")) => (2.5, 4),
         ("a" | "an" | "another", "half", Some(_), _) => (0.5, 2),
-        ("a" | "an" | "one", _, ..) => (1.0, 1),
+        ("a" | "an" | "one", ..) => (1.0, 1),
         _ => return None,
     };
     let unit = word(used)?;

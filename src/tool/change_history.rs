@@ -228,23 +228,9 @@ fn shape(
             ("变更单", "Change"),
         ],
     );
+    found.summary = steps.iter().take(3).map(|step| told(context, step)).collect();
     let mut data = Vec::new();
     for Step { entry, what } in &steps {
-        if found.summary.len() < 3 {
-            let fields = match what.as_slice() {
-                [one] if one == "+" => say(lang, "新建", "created"),
-                [one] if one == "-" => say(lang, "删除", "deleted"),
-                fields => fields.join("; "),
-            };
-            let ago = age(context.now, Some(entry.at));
-            let (author, subject) = (&entry.author, &entry.subject);
-            let fields = if fields.is_empty() { String::new() } else { format!(" [{fields}]") };
-            found.summary.push(say(
-                lang,
-                format!("{ago} 前，{author}：{subject}{fields}"),
-                format!("{ago} ago, {author}: {subject}{fields}"),
-            ));
-        }
         let change = entry.trailers.iter().find(|(key, _)| key == "Change-Id");
         let change = change.map_or("", |(_, id)| id.as_str());
         found.rows.push(vec![
@@ -259,4 +245,21 @@ fn shape(
     }
     found.data = Value::Array(data);
     found
+}
+
+/// One step in a sentence.
+fn told(context: &ToolContext, Step { entry, what }: &Step) -> String {
+    let lang = context.lang;
+    let fields = match what.as_slice() {
+        [one] if one == "+" => say(lang, "新建", "created"),
+        [one] if one == "-" => say(lang, "删除", "deleted"),
+        fields => fields.join("; "),
+    };
+    let fields = if fields.is_empty() { String::new() } else { format!(" [{fields}]") };
+    let (ago, author, subject) = (age(context.now, Some(entry.at)), &entry.author, &entry.subject);
+    say(
+        lang,
+        format!("{ago} 前，{author}：{subject}{fields}"),
+        format!("{ago} ago, {author}: {subject}{fields}"),
+    )
 }

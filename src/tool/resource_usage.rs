@@ -40,6 +40,18 @@ enum By {
     Pods,
 }
 
+impl By {
+    /// Of the rows, in Chinese and English.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Nodes => ("节点", "nodes"),
+            Self::Namespaces => ("命名空间", "namespaces"),
+            Self::Workloads => ("工作负载", "workloads"),
+            Self::Pods => ("pod", "pods"),
+        }
+    }
+}
+
 #[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Sort {
@@ -222,12 +234,7 @@ fn table(
         figures.used.or(figures.requests).unwrap_or(0.0)
     };
     rows.sort_by(|a, b| key(&b.1).partial_cmp(&key(&a.1)).unwrap_or(Ordering::Equal));
-    let (unit_zh, unit_en) = match by {
-        By::Nodes => ("节点", "nodes"),
-        By::Namespaces => ("命名空间", "namespaces"),
-        By::Workloads => ("工作负载", "workloads"),
-        By::Pods => ("pod", "pods"),
-    };
+    let (unit_zh, unit_en) = by.words();
     let what = if sort == Sort::Memory { ("内存", "memory") } else { ("CPU", "CPU") };
     found.title = say(
         lang,

@@ -112,12 +112,7 @@ fn summary(tool: &str, context: &ToolContext, workload: &ObjectRef, world: &Worl
     let pods: Vec<&Value> = world.pods.iter().collect();
     let (health, why) = reconcile::assess(object, &pods);
     let [desired, updated, ready, available] = counts(object).map(Option::unwrap_or_default);
-    let state = match health {
-        Health::Healthy => say(lang, "正常", "healthy"),
-        Health::Progressing => say(lang, "进行中", "progressing"),
-        Health::Degraded => say(lang, "异常", "degraded"),
-        Health::Unknown => say(lang, "未知", "unknown"),
-    };
+    let state = state(lang, health);
     let name = &workload.name;
     let place = workload.namespace.as_ref().map_or_else(String::new, |namespace| {
         say(lang, format!("（{namespace}）"), format!(" ({namespace})"))
@@ -178,6 +173,15 @@ fn summary(tool: &str, context: &ToolContext, workload: &ObjectRef, world: &Worl
         "ready": ready, "available": available, "problems": problems,
     });
     found
+}
+
+fn state(lang: Lang, health: Health) -> String {
+    match health {
+        Health::Healthy => say(lang, "正常", "healthy"),
+        Health::Progressing => say(lang, "进行中", "progressing"),
+        Health::Degraded => say(lang, "异常", "degraded"),
+        Health::Unknown => say(lang, "未知", "unknown"),
+    }
 }
 
 /// Images and restarts.

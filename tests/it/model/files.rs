@@ -250,8 +250,8 @@ async fn no_byte_of_the_head_can_do_harm() {
     let whole = bytes_of(&Tiny::default());
     let end = Entry::of(&whole, LAST).offset + 8;
     let table = Entry::of(&whole, "token_embd.weight").shape;
-    // every byte of the header, some of the metadata, many of the table of tensors
-    let places = (0..64).chain((64..table).step_by(61)).chain((table..end).step_by(11));
+    // every byte of the header, some of the metadata and of the table of tensors
+    let places = (0..64).chain((64..table).step_by(97)).chain((table..end).step_by(23));
     let (mut refused, mut accepted) = (0, 0);
     for (index, at) in places.enumerate() {
         let value = [whole[at] ^ 0x80, 0xff, whole[at] ^ 1, 0][index % 4];
@@ -265,13 +265,13 @@ async fn no_byte_of_the_head_can_do_harm() {
             Err(other) => panic!("{what}: {other}"),
             Ok(()) => {
                 accepted += 1;
-                if accepted % 8 == 0 {
+                if accepted % 40 == 1 {
                     is_harmless(&model, &what).await;
                 }
             }
         }
     }
-    assert!(refused > 50 && accepted > 50, "{refused} refused, {accepted} accepted");
+    assert!(refused > 20 && accepted > 20, "{refused} refused, {accepted} accepted");
 }
 
 #[tokio::test]

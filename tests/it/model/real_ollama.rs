@@ -276,6 +276,8 @@ fn peers() -> Option<(PathBuf, String)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_ollama_does_as_the_adapters_expect() {
     let Some((program, gguf)) = peers() else { return };
+    // an error only says that a provider is installed already
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(&program, home.path(), 1).await;
     server.create("plain", &gguf, PLAIN).await;

@@ -1,4 +1,4 @@
-//! The packed products against candle's own on expanded weights.
+//! The kernels against the products of the dequantised matrix.
 
 use candle_core::quantized::QStorage;
 use candle_core::{Device, Tensor};
