@@ -53,7 +53,7 @@ pub(crate) struct Args {
     /// Write the report as Markdown.
     #[arg(long, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
-    /// Write the report as JUnit XML.
+    /// Write the report as `JUnit` XML.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
     /// Say what differs from this earlier JSON report.

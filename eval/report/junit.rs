@@ -1,4 +1,4 @@
-//! The report as JUnit XML, for the test pages of build servers: one test case a trial.
+//! The report as `JUnit` XML, for the test pages of build servers: one test case a trial.
 
 use super::{Report, Trial};
 

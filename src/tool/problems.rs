@@ -74,8 +74,7 @@ impl Tool for Problems {
             (None, Some(namespace)) => namespace.to_owned(),
             (None, None) => say(lang, "集群", "the cluster"),
         };
-        let checked =
-            if about.is_none() { looked_at(lang, &world) } else { String::new() };
+        let checked = if about.is_none() { looked_at(lang, &world) } else { String::new() };
         let query = format!("GET {}", KINDS.join(", "));
         let shaped = evidence(self.name(), context, title(lang, &place, &found, &checked), query);
         let mut shaped = table(shaped, lang, &found);
