@@ -43,15 +43,17 @@ eval: web/dist/index.html
 	$(CARGO) run --release --bin kubemate-eval -- --model candle $(ARGS)
 
 RECORDING ?= eval/recordings/candle.jsonl
+# the cases whose answers are recorded; every other case needs the model
+RECORDED ?= --examples false --tags e2e
 
-## eval-replay: all public cases with what the embedded model answered when it was recorded
+## eval-replay: the recorded cases with what the embedded model answered then; no model, a part of CI
 eval-replay: web/dist/index.html
-	$(CARGO) run --release --bin kubemate-eval -- --model replay:$(RECORDING) --at-least $(or $(AT_LEAST),0.95) $(ARGS)
+	$(CARGO) run --release --bin kubemate-eval -- --model replay:$(RECORDING) --at-least $(or $(AT_LEAST),0.95) $(RECORDED) $(ARGS)
 
 ## eval-record: record the embedded model's answers, after prompts, tools or cases changed
 eval-record: web/dist/index.html
 	mkdir -p $(dir $(RECORDING))
-	$(CARGO) run --release --bin kubemate-eval -- --model candle --at-least 0 --record $(RECORDING) $(ARGS)
+	$(CARGO) run --release --bin kubemate-eval -- --model candle --at-least 0 --record $(RECORDING) $(RECORDED) $(ARGS)
 
 ## eval-router: how requests are understood without a model, by words and by examples
 .PHONY: eval-router
