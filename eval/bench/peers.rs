@@ -1,5 +1,5 @@
 //! `make bench ARGS=--peers`: the embedded model beside llama.cpp's server, on the same file, the same two threads and in the
-//! same run, turn and turn about. Needs Python; the server comes from PyPI into a folder of its own in the user's cache.
+//! same run, turn and turn about. Needs Python; the server comes from the Python package index into a folder of its own in the user's cache.
 
 use std::{
     io::{BufRead as _, BufReader},
