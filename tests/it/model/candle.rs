@@ -191,6 +191,7 @@ async fn cancelling_stops_soon_and_the_next_request_is_answered() {
 }
 
 /// An answer that does not end by itself; it has begun when this returns.
+#[expect(clippy::disallowed_methods, reason = "the test holds the handle and awaits it")]
 async fn endless(
     model: &Arc<Candle>,
 ) -> (CancellationToken, JoinHandle<Result<ChatResponse, ModelError>>) {
@@ -220,6 +221,7 @@ async fn long_answers_do_not_keep_others_waiting() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the test holds the handles and awaits them")]
 async fn more_requests_than_may_wait_are_turned_away() {
     let here = Here::with(&Tiny { context: 1 << 20, ..Tiny::default() });
     let model = Arc::new(here.adapter_with(|c| c.context = 1 << 20));
