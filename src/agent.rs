@@ -4,6 +4,7 @@ mod answer;
 mod ask;
 mod clause;
 mod consult;
+mod correct;
 mod cue;
 mod dialogue;
 mod draft;

@@ -91,7 +91,8 @@ fn cut(items: &[Item]) -> Vec<(Vec<Item>, Option<char>)> {
     for (at, item) in items.iter().enumerate() {
         let mark = match item.what {
             What::Mark(c)
-                if matches!(c, ',' | ';' | '.' | '。' | '?' | '!' | '\n' | ':' | '(' | ')') =>
+                if matches!(c, ',' | ';' | '.' | '。' | '…' | '?' | '!' | '\n' | ':' | '(' | ')')
+                    || c == '-' && item.spaced && items.get(at + 1).is_some_and(|i| i.spaced) =>
             {
                 Some(c)
             }

@@ -2,6 +2,7 @@
 
 use super::{
     clause::{Clause, Mood, is_topic, is_value, is_verb},
+    correct::{Standing, standing},
     cue,
     draft::{Draft, Verb},
     lexicon::{self, Sense},
@@ -196,6 +197,11 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
     let sets = items.iter().any(|i| matches!(i.what, What::KeyValue(..)));
     if let Some(what) = commanding.iter().find_map(|c| unsupported(&c.items, names, sets)) {
         return Some(Intent::Unsupported(what));
+    }
+    match standing(clauses, names) {
+        Standing::Said => {}
+        Standing::TakenBack => return Some(Intent::Negated),
+        Standing::Instead(drafts) => return Some(Intent::Command(drafts)),
     }
     let drafts: Vec<Draft> = read::drafts(clauses, names);
     let drafts: Vec<Draft> = drafts.into_iter().filter(|d| !d.verbs.is_empty()).collect();

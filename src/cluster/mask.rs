@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde_json::Value;
 
 /// Shown in place of a secret.
@@ -59,19 +59,23 @@ fn environment(container: &mut Value) {
 }
 
 static SECRET_NAME: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)(password|passwd|secret|token|api_?key|private_?key|access_?key|credential)")
+    pattern(
+        r"(?i)(password|passwd|passphrase|secret|token|credential|(?:api|private|access|account|encryption|signing|session|master|shared)[_-]?key)",
+    )
 });
 
-/// What to hide in text; `$1` is what stays in front of it.
-static IN_TEXT: LazyLock<[Regex; 7]> = LazyLock::new(|| {
+/// What to hide in text; `$1` is what stays in front of it, `$2` what stays behind it.
+static IN_TEXT: LazyLock<[Regex; 8]> = LazyLock::new(|| {
     [
         // password=..., "token": "...", api-key: ...
         pattern(
-            r#"(?i)((?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization)["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?)[^\s"',;&}]+"#,
+            r#"(?i)((?:password|passwd|passphrase|pwd|secret|token|credentials?|signature|authorization|(?:api|private|access|account|encryption|signing|session|master|shared)[_-]?key)["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?)[^\s"',;&}]+"#,
         ),
         pattern(r"(?i)(\b(?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}"),
         // user:password@ in URLs
-        pattern(r"(://[^/\s:@]*:)[^/\s@]+@"),
+        pattern(r"(://[^/\s:@]*:)[^/\s@]+(@)"),
+        // user:password@tcp(host) in data source names
+        pattern(r"(\b[\w.-]+:)[^\s:@/]+(@(?:tcp|tcp6|unix)?\()"),
         // JSON web tokens, cloud access keys
         pattern(r"()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
         pattern(r"()\b(?:AKIA|ASIA|LTAI)[A-Za-z0-9]{12,}\b"),
@@ -87,17 +91,41 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("invariant: the pattern is valid")
 }
 
+/// A parameter in the query of a URL.
+static PARAMETER: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"([?&]([\w.\[\]-]+)=)([^\s&#"'),;]+)"#));
+
+/// Parameters that carry a credential under a short name.
+const CREDENTIALS: [&str; 12] = [
+    "access", "auth", "code", "key", "k", "pass", "pin", "pw", "sas", "sig", "session", "sid",
+];
+
 /// A line of text with credentials and personal data replaced.
 #[must_use]
 pub fn mask_line(line: &str) -> String {
     let mut line = line.to_owned();
-    for (index, pattern) in IN_TEXT.iter().enumerate() {
-        let with = if index == 2 { "${1}********@" } else { "${1}********" };
+    for pattern in IN_TEXT.iter() {
         if pattern.is_match(&line) {
-            line = pattern.replace_all(&line, with).into_owned();
+            line = pattern.replace_all(&line, format!("${{1}}{MASK}${{2}}")).into_owned();
         }
     }
+    if PARAMETER.is_match(&line) {
+        line = PARAMETER.replace_all(&line, parameter).into_owned();
+    }
     line
+}
+
+/// What a URL passes on is hidden unless it is a plain word, a number or a duration.
+fn parameter(found: &Captures<'_>) -> String {
+    let (name, value) = (found[2].to_lowercase(), &found[3]);
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number = digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let plain = digits.is_empty() || number && value.len() <= digits.len() + 2;
+    if plain && !CREDENTIALS.contains(&name.as_str()) {
+        found[0].to_owned()
+    } else {
+        format!("{}{MASK}", &found[1])
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +163,11 @@ mod tests {
             (r#"{"token": "abc123", "user": "li"}"#, r#"{"token": "********", "user": "li"}"#),
             ("Authorization: Bearer abcdefgh12345", "Authorization: Bearer ********"),
             ("postgres://app:s3cret@db:5432/x", "postgres://app:********@db:5432/x"),
+            ("GET /x?access=ka-19fd&page=2&sort=asc&wait=30s HTTP/1.1", "GET /x?access=********&page=2&sort=asc&wait=30s HTTP/1.1"),
+            ("http://f:80/?auth=word&db=orders", "http://f:80/?auth=********&db=orders"),
+            ("amqp://mq:5672/?sslmode=disable", "amqp://mq:5672/?sslmode=disable"),
+            ("app:s3cret@tcp(db:3306)/x?parseTime=true", "app:********@tcp(db:3306)/x?parseTime=true"),
+            ("AccountName=a;AccountKey=Zm9v==;EndpointSuffix=x", "AccountName=a;AccountKey=********;EndpointSuffix=x"),
             ("mail to zhang.san@example.com sent", "mail to ******** sent"),
             ("用户 13812345678 下单", "用户 ******** 下单"),
             ("id 11010519491231002X", "id ********"),
