@@ -282,6 +282,10 @@ pub(super) fn can_mean(phrase: &str, sense: Sense) -> bool {
 pub(super) fn environment_group(name: &str) -> Option<&'static str> {
     let lower = name.to_lowercase();
     let whole = english(&lower).or_else(|| chinese(&lower));
+    // a common name for where customers are, and too common a word to mean it in a sentence
+    if lower.split(['-', '_', '.', '/']).any(|part| part == "live") {
+        return Some("prod");
+    }
     let part = || {
         lower.split(['-', '_', '.', '/']).find_map(|part| match english(part) {
             Some(Sense::Env(group)) => Some(group),

@@ -65,6 +65,7 @@ impl<'a> Names<'a> {
             names.add(&other.name, |entry| push(&mut entry.others, &other.name));
         }
         names.add_aliases();
+        names.add_short_environments();
         names
     }
 
@@ -76,6 +77,22 @@ impl<'a> Names<'a> {
                 if !taken {
                     let name = &workload.object.name;
                     self.add(alias, |entry| push(&mut entry.workloads, name));
+                }
+            }
+        }
+    }
+
+    /// `drill` for `ward-drill`, where no other environment or object is called that.
+    fn add_short_environments(&mut self) {
+        let environments = &self.inventory.environments;
+        let parts = |name: &'a String| name.split(['-', '_', '.', '/']);
+        for environment in environments.iter().filter(|name| parts(name).count() > 1) {
+            for part in parts(environment) {
+                let shared = environments.iter().filter(|e| parts(e).any(|p| same(p, part)));
+                let word = super::lexicon::english(&part.to_lowercase()).is_some();
+                let known = word || self.find(part).is_some();
+                if part.len() >= 3 && shared.count() == 1 && !known {
+                    self.add(part, |entry| entry.environment = Some(environment.clone()));
                 }
             }
         }
@@ -120,16 +137,24 @@ impl<'a> Names<'a> {
 
     /// Names of workloads that an unknown word may have meant, best first, at most five.
     pub(super) fn near(&self, word: &str) -> Vec<String> {
-        near(word, self.inventory.workloads.iter().map(name_of))
+        let named = self.inventory.workloads.iter().flat_map(|workload| {
+            let name = workload.object.name.as_str();
+            let aliases = workload.aliases.iter().map(move |alias| (alias.as_str(), name));
+            std::iter::once((name, name)).chain(aliases)
+        });
+        near(word, named)
+    }
+
+    /// Whether one of these workloads has a container of that name.
+    pub(super) fn has_container(&self, workloads: &[String], container: &str) -> bool {
+        let named = |w: &&Workload| workloads.contains(&w.object.name);
+        let has = |w: &Workload| w.containers.iter().any(|c| same(&c.name, container));
+        self.inventory.workloads.iter().filter(named).any(has)
     }
 }
 
-fn name_of(workload: &Workload) -> &str {
-    &workload.object.name
-}
-
-/// Near misses: a few letters off, or one of them contains the other as a part.
-fn near<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Vec<String> {
+/// Near misses: a few letters off, or one of them contains the other as a part. `names` are what is said and whom it names.
+fn near<'n>(word: &str, names: impl Iterator<Item = (&'n str, &'n str)>) -> Vec<String> {
     let word = word.to_lowercase();
     let letters = word.chars().count();
     if letters < 2 {
@@ -137,8 +162,8 @@ fn near<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Vec<String> {
     }
     let allowed = if letters <= 4 { 1 } else { 2 };
     let mut found: Vec<(usize, &str)> = Vec::new();
-    for name in names {
-        let lower = name.to_lowercase();
+    for (said, name) in names {
+        let lower = said.to_lowercase();
         let distance = strsim::damerau_levenshtein(&stripped(&word), &stripped(&lower));
         let part = |whole: &str, part: &str| {
             let is_word = whole.split(['-', '_', '.']).any(|piece| piece == part);
@@ -155,8 +180,9 @@ fn near<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Vec<String> {
         } else {
             continue;
         };
-        if !found.iter().any(|(_, n)| *n == name) {
-            found.push((rank, name));
+        match found.iter_mut().find(|(_, n)| *n == name) {
+            Some((known, _)) => *known = rank.min(*known),
+            None => found.push((rank, name)),
         }
     }
     found.sort_by_key(|(rank, _)| *rank);

@@ -61,8 +61,19 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
         if draft.place.is_empty() {
             draft.place.clone_from(&place);
         }
+        container_of_target(draft, names);
     }
     found
+}
+
+/// "cache, the sidecar of x": a word that names no workload may name a container of the one that is meant.
+fn container_of_target(draft: &mut Draft, names: &Names) {
+    let targets: Vec<String> = draft.targets.iter().flat_map(|t| t.names.clone()).collect();
+    let is_container = |(word, _): &(String, Vec<String>)| names.has_container(&targets, word);
+    if let Some(at) = draft.unknown.iter().position(is_container) {
+        let (word, _) = draft.unknown.remove(at);
+        draft.container.get_or_insert(word);
+    }
 }
 
 /// A clause that leaves something out takes it from the clause before it.
@@ -79,7 +90,25 @@ fn push(found: &mut Vec<Draft>, mut part: Draft, waiting: &Draft) {
     if part.verbs.is_empty() {
         part.verbs.clone_from(&before.verbs);
     }
-    found.push(part);
+    // "upgrade x, the one in front, to 1.4": the value of the verb before it
+    match found.last_mut() {
+        Some(last) if !last.has_value() && part.has_value() && goes_on(last, &part) => {
+            let container = last.container.take().or(part.container);
+            let unknown = std::mem::take(&mut last.unknown);
+            *last = Draft { container, unknown, ..part };
+        }
+        _ => found.push(part),
+    }
+}
+
+/// Whether a clause says only the value of the order before it.
+fn goes_on(last: &Draft, part: &Draft) -> bool {
+    let takes_a_value =
+        |verb: &Verb| !matches!(verb, Verb::Restart | Verb::Rollback | Verb::Undo);
+    last.targets == part.targets
+        && last.place == part.place
+        && part.verbs == last.verbs
+        && part.verbs.iter().all(takes_a_value)
 }
 
 fn add(draft: &mut Draft, part: Draft) {
@@ -355,7 +384,9 @@ fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
                 let sure = *group == "prod" || *group == "staging";
                 let says_place = before
                     .is_some_and(|b| b.is(Sense::In) || b.is(Sense::Same) || b.is(Sense::On))
-                    || after.is_some_and(|a| a.is(Sense::EnvWord))
+                    || after.is_some_and(|a| {
+                        a.is(Sense::EnvWord) || a.name().is_some() || a.text == "的"
+                    })
                     || item.text.contains("环境");
                 if sure || says_place {
                     draft.place.groups.push((*group).to_owned());
