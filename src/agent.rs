@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod bare;
 mod clause;
 mod consult;
 mod correct;

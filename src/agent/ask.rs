@@ -117,7 +117,7 @@ impl Session<'_> {
             let about = if subject.is_somewhere() {
                 route::calls(spec, items, &subject, 3)
             } else {
-                vec![route::when(spec, &subject)]
+                vec![route::when(spec, items, &subject)]
             };
             for call in about {
                 let mut arguments = asked.arguments.clone();
@@ -321,8 +321,8 @@ fn ails(evidence: &Evidence, target: &Target) -> bool {
     }
 }
 
-/// A tool as it is declared.
-fn schema(spec: &ToolSpec) -> ToolSchema {
+/// A tool as the model is told about it.
+pub(super) fn schema(spec: &ToolSpec) -> ToolSchema {
     ToolSchema {
         name: spec.name.clone(),
         description: spec.description.clone(),

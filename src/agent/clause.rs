@@ -1,6 +1,7 @@
 //! A message cut into clauses, each with its mood: does it ask, tell, forbid, depend on something, or command?
 
 use super::{
+    bare,
     lexicon::Sense,
     scan::{Item, What},
     values::is_env_key,
@@ -91,8 +92,10 @@ fn cut(items: &[Item]) -> Vec<(Vec<Item>, Option<char>)> {
     for (at, item) in items.iter().enumerate() {
         let mark = match item.what {
             What::Mark(c)
-                if matches!(c, ',' | ';' | '.' | '。' | '…' | '?' | '!' | '\n' | ':' | '(' | ')')
-                    || c == '-' && item.spaced && items.get(at + 1).is_some_and(|i| i.spaced) =>
+                if matches!(
+                    c,
+                    ',' | ';' | '.' | '。' | '…' | '?' | '!' | '\n' | ':' | '(' | ')'
+                ) || c == '-' && item.spaced && items.get(at + 1).is_some_and(|i| i.spaced) =>
             {
                 Some(c)
             }
@@ -143,8 +146,8 @@ fn cut(items: &[Item]) -> Vec<(Vec<Item>, Option<char>)> {
 /// "x (prod)": brackets around a word or two do not cut.
 fn without_brackets(items: &[Item]) -> Vec<Item> {
     let is = |at: usize, mark: char| items.get(at).is_some_and(|i| i.what == What::Mark(mark));
-    let opens = |at: usize| is(at, '(') && (is(at + 2, ')') || is(at + 3, ')'));
-    let closes = |at: usize| is(at, ')') && [2, 3].iter().any(|n| at >= *n && is(at - n, '('));
+    let opens = |at: usize| is(at, '(') && (2..=4).any(|n| is(at + n, ')'));
+    let closes = |at: usize| is(at, ')') && (2..=4).any(|n| at >= n && is(at - n, '('));
     let kept = (0..items.len()).filter(|at| !opens(*at) && !closes(*at));
     kept.map(|at| items[at].clone()).collect()
 }
@@ -230,8 +233,9 @@ fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mood {
     });
     let ends_asking =
         items.iter().rev().find(|i| !i.is(Sense::Filler)).is_some_and(|i| i.is(Sense::AskEnd));
-    let valued =
-        sets_variable(items) || items.iter().any(is_value) && (wanted || says_change(items));
+    let valued = sets_variable(items)
+        || bare::is_amount(items)
+        || items.iter().any(is_value) && (wanted || says_change(items));
     let Some(verb_at) = verb_at else {
         return without_verb(items, question_mark || ends_asking || asks_inside, valued);
     };
@@ -293,6 +297,9 @@ fn tells_how_it_is(items: &[Item]) -> bool {
 /// "KEY of x to 60s", "KEY on x must be 10".
 fn sets_variable(items: &[Item]) -> bool {
     let key = items.iter().position(|i| i.what == What::Unknown && is_env_key(&i.text));
+    if key.is_some_and(|key| items[key].text.contains('_') && bare::value_beside(items, key)) {
+        return true;
+    }
     let to = |i: &Item| i.is(Sense::To) || i.text.ends_with(" be");
     key.is_some_and(|key| {
         items[key + 1..].iter().position(to).is_some_and(|at| key + at + 2 < items.len())
@@ -378,7 +385,9 @@ fn restrained(items: &[Item]) -> Option<Mood> {
 
 fn without_verb(items: &[Item], asking: bool, valued: bool) -> Mood {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
-    if asking || has(Sense::Look) {
+    // "could you make that ... 4?" asks for it
+    let asks_for_it = has(Sense::Object) && (has(Sense::CanYou) || has(Sense::Ability));
+    if asking && !(asks_for_it && valued) || has(Sense::Look) {
         return Mood::Question;
     }
     if has(Sense::If) {

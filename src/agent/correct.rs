@@ -23,8 +23,7 @@ pub(super) enum Standing {
 
 /// Reads whether a later clause takes an order back.
 pub(super) fn standing(clauses: &[Clause], names: &Names) -> Standing {
-    let points: Vec<usize> =
-        (1..clauses.len()).filter(|at| takes_back(&clauses[*at])).collect();
+    let points: Vec<usize> = (1..clauses.len()).filter(|at| takes_back(&clauses[*at])).collect();
     let ordered = |until: usize| {
         let mut drafts = read::drafts(&clauses[..until], names);
         drafts.retain(|draft| !draft.verbs.is_empty());
@@ -37,12 +36,54 @@ pub(super) fn standing(clauses: &[Clause], names: &Names) -> Standing {
         return Standing::TakenBack;
     }
     let mut before = ordered(*first);
+    if let Some(left) = without_dropped(&before, &clauses[*first..], names) {
+        return if left.is_empty() { Standing::TakenBack } else { Standing::Instead(left) };
+    }
     correct(&mut before, &rest(&clauses[*first..]), names);
     Standing::Instead(before)
 }
 
+/// "skip x", x 算了: the orders without those for what is named to be dropped, where others stay.
+fn without_dropped(drafts: &[Draft], clauses: &[Clause], names: &Names) -> Option<Vec<Draft>> {
+    let drops = |item: &Item| {
+        let text = item.text.to_lowercase();
+        matches!(text.as_str(), "skip" | "forget about" | "forget") || text.ends_with("算了")
+    };
+    let clause = clauses.first().filter(|c| c.items.iter().any(drops))?;
+    let dropped = read::draft(&clause.items, names).targets;
+    let is_dropped = |draft: &Draft| {
+        let mut named = draft.targets.iter().flat_map(|t| &t.names);
+        named.any(|name| dropped.iter().any(|t| t.names.contains(name)))
+    };
+    if dropped.is_empty()
+        || clause.items.iter().any(is_value)
+        || drafts.iter().any(|d| d.targets.len() > 1)
+    {
+        return None;
+    }
+    Some(drafts.iter().filter(|d| !is_dropped(d)).cloned().collect())
+}
+
+/// Puts what a message that begins with a correction means in place of what was said before it; false when it is none.
+pub(super) fn correct_last(drafts: &mut Vec<Draft>, clauses: &[Clause], names: &Names) -> bool {
+    let corrects = |i: &Item| lexicon::can_mean(&i.text.to_lowercase(), Sense::Correction);
+    let begins = clauses.iter().find(|c| !c.items.iter().all(|i| i.is(Sense::Filler)));
+    let begins = begins.is_some_and(|c| takes_back(c) && c.items.iter().any(corrects));
+    let rest = rest(clauses);
+    if !begins || rest.is_empty() {
+        return false;
+    }
+    correct(drafts, &rest, names);
+    true
+}
+
 /// A clause that begins with "no", "wait", "I meant" and the like, and then says nothing, or what was meant.
 fn takes_back(clause: &Clause) -> bool {
+    // x 算了
+    let drops = clause.items.last().is_some_and(|i| i.text.ends_with("算了"));
+    if drops && clause.items.iter().all(|i| i.name().is_some() || is_empty_talk(i)) {
+        return true;
+    }
     let mut said = clause.items.iter().skip_while(|i| i.is(Sense::Filler) && !says_no(i));
     if !said.next().is_some_and(says_no)
         || matches!(clause.mood, Mood::Conditional | Mood::Later | Mood::Question)
@@ -89,7 +130,8 @@ fn rest(clauses: &[Clause]) -> Vec<Clause> {
     let mut rest = Vec::new();
     for clause in clauses {
         let begins = clause.items.iter().position(|i| !is_empty_talk(i));
-        let Some(begins) = begins.filter(|_| clause.mood != Mood::Question) else { continue };
+        let orders = !matches!(clause.mood, Mood::Question | Mood::Negated);
+        let Some(begins) = begins.filter(|_| orders) else { continue };
         // "8 个" and "I meant the other one" command as the clause before did
         rest.push(Clause { items: clause.items[begins..].to_vec(), mood: Mood::Command });
     }
@@ -101,14 +143,15 @@ fn correct(drafts: &mut Vec<Draft>, rest: &[Clause], names: &Names) {
     for clause in rest {
         let part = read::draft(&clause.items, names);
         let same = |draft: &Draft| {
-            part.targets.iter().flat_map(|t| &t.names).any(|name| {
-                draft.targets.iter().any(|target| target.names.contains(name))
-            })
+            part.targets
+                .iter()
+                .flat_map(|t| &t.names)
+                .any(|name| draft.targets.iter().any(|target| target.names.contains(name)))
         };
         let about = drafts.iter().rposition(same).unwrap_or(drafts.len() - 1);
         let draft = &mut drafts[about];
-        let other = !part.verbs.is_empty()
-            && !part.verbs.iter().any(|verb| draft.verbs.contains(verb));
+        let other =
+            !part.verbs.is_empty() && !part.verbs.iter().any(|verb| draft.verbs.contains(verb));
         if other && part.targets.is_empty() {
             // "restart x, no, roll it back"
             *draft = Draft {

@@ -44,13 +44,13 @@ impl Said {
     }
 }
 
-const LOGS: &str = "tail|print|prints|printed|printing|output|outputs|lines|stdout|stderr|logged|logging|stack trace|exception|exceptions|日志|打印|输出|打了什么|堆栈";
+const LOGS: &str = "writing|been writing|wrote|saying|been saying|记了啥|记了什么|记录了什么|写了啥|写了什么|说了啥|说了什么|发了啥|发了什么|打了啥|吐了啥|吐了什么|输出了啥|报了什么|tail|print|prints|printed|printing|output|outputs|lines|stdout|stderr|logged|logging|stack trace|exception|exceptions|日志|打印|输出|打了什么|堆栈";
 const HAPPENING: &str = "happened|happening|going on|been reported|reported|发生了什么|发生什么|发生过什么|出现过什么|什么动静";
 const TOUCHED: &str = "touched|commit|commits|who changed|who scaled|who edited|who modified|deployed|shipped|released|改了|动了|动过|改过|改动|变更|谁改|谁动|上线了什么|发布了什么|提交";
 const CHANGED: &str = "change|changed|deploy|deployed|deployment|upgrade|upgraded|update|updated|scale|scaled|release|released|modified|edited|修改|变更|升级|降级|部署|上线|发布|扩容|缩容|改|动";
 const WHEN: &str = "when|how long ago|since when|什么时候|何时|多久前|哪天|几点";
 const CONSUMING: &str = "eating|eats|eat|hog|hogs|hogging|hungry|hungriest|heaviest|consume|consumes|consuming|consumers|consumption|usage|utilization|utilisation|using|use|uses|used|busy|busiest|吃|占|消耗|用量|使用率|利用率|使用|用的|用了|用得|负载|水位";
-const CLOSE: &str = "close to|near|nearing|approaching|exceed|exceeds|exceeding|over|hit|hits|hitting|enough|headroom|running out|run out|full|left|free|spare|接近|快到|超过|超出|够用|够不够|不够|剩|余量|空闲|快满|紧张|高不高|高吗|满";
+const CLOSE: &str = "how close|how near|close to|near|nearing|approaching|exceed|exceeds|exceeding|over|hit|hits|hitting|enough|headroom|running out|run out|full|left|free|spare|接近|快到|超过|超出|够用|够不够|不够|剩|余量|空闲|快满|紧张|高不高|高吗|满";
 const COMING_UP: &str = "come up|came up|coming up|rolled out|rolling out|roll out|rollout|finish|finished|done|complete|completed|converged|progress|doing|alive|up|up and running|ready|healthy|running|起来了|起来没|起来|哪一步|进度|活着|存活|完成|发完|就绪|正常|健康|状态|情况|怎么样|咋样|还好";
 const SET_UP: &str = "configured|configuration|config|settings|set to|set up|spec|manifest|yaml|describe|details|defined|definition|port|ports|expose|exposes|exposed|host|hosts|hostname|route|routes|points to|point to|schedule|scheduled|label|labels|annotation|annotations|probe|probes|strategy|toleration|tolerations|selector|volume|volumes|mount|mounts|args|command|配置|详情|详细|端口|域名|指向|转发|路由|定时|几点跑|多久跑一次|标签|注解|探针|策略|挂载|参数|怎么设|设成|设为|设的";
 const COUNTED: &str = "how many|count|number of|list|every|all|which|what|any|have|exist|exists|there|get|show|多少|几个|几台|几套|哪些|哪几个|列|有什么|都有|所有|全部|清单|有没有|存在";
@@ -60,7 +60,7 @@ const AILING: &str = "crashloopbackoff|crashlooping|imagepullbackoff|errimagepul
 /// Kinds by the words for them, the more telling ones first.
 #[rustfmt::skip]
 const KINDS: &[(&str, &str)] = &[
-    ("HorizontalPodAutoscaler", "hpa|hpas|autoscaler|autoscalers|horizontalpodautoscaler|horizontalpodautoscalers|自动伸缩|弹性伸缩"),
+    ("HorizontalPodAutoscaler", "自动扩缩|自动扩缩容|自动扩容|autoscaling|hpa|hpas|autoscaler|autoscalers|horizontalpodautoscaler|horizontalpodautoscalers|自动伸缩|弹性伸缩"),
     ("PodDisruptionBudget", "pdb|pdbs|disruption budget|disruption budgets|poddisruptionbudget|poddisruptionbudgets|中断预算"),
     ("PersistentVolumeClaim", "pvc|pvcs|volume claim|volume claims|persistentvolumeclaim|persistentvolumeclaims|存储卷声明|存储卷"),
     ("PersistentVolume", "pv|pvs|persistentvolume|persistentvolumes|持久卷"),
@@ -119,6 +119,7 @@ pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
     let problems =
         has(Sense::Problem) && !named_anything(subject) && (has(Sense::All) || has(Sense::List));
     let nodes = kind(items) == Some("Node") && !has(Sense::Usage);
+    let nodes = nodes && !named_anything(subject);
     if problems || nodes && (has(Sense::Problem) || has(Sense::Status)) {
         return vec!["problems"];
     }

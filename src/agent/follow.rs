@@ -3,12 +3,13 @@
 use super::{
     TurnResult,
     clause::{self, Mood},
+    correct,
     dialogue::State,
     draft::Draft,
     gate::Intent,
     lexicon::Sense,
     names::Names,
-    read, reply,
+    read, reply, route,
     scan::{Item, What},
     session::Session,
 };
@@ -28,6 +29,12 @@ impl Session<'_> {
             self.because("the last change again");
             return Some(self.propose(drafts, None).await);
         }
+        // "only the lines with x", 最后 20 行
+        let narrows = route::narrows_lines(items) && items.iter().all(|i| i.name().is_none());
+        let logs = self.state.asked.iter().any(|call| call.name == "pod_logs");
+        if narrows && logs && self.state.last_was_question {
+            return self.ask_again(items, names).await;
+        }
         let timed = items.iter().any(|i| i.is(Sense::Happened) || i.what == What::Measure);
         let placed =
             items.iter().any(|i| i.name().is_some() || matches!(i.sense(), Some(Sense::Env(_))));
@@ -38,7 +45,13 @@ impl Session<'_> {
         if self.state.last_was_question {
             return self.ask_again(items, names).await;
         }
-        if !placed {
+        // "how many are there now" asks, whatever was changed before
+        let counts = items.iter().any(|i| {
+            ["几", "多少", "how many", "what", "which"]
+                .iter()
+                .any(|word| i.text.to_lowercase().starts_with(word))
+        });
+        if !placed || counts {
             return None;
         }
         let drafts = again(items, names, &self.state)?;
@@ -46,6 +59,18 @@ impl Session<'_> {
         self.because("the last change for something else, to be confirmed");
         Some(self.confirm(drafts, |what| reply::confirm(lang, what)))
     }
+}
+
+/// "sorry, I meant the other one, and 3": the last change with what was meant instead.
+pub(super) fn corrected(
+    clauses: &[clause::Clause],
+    names: &Names,
+    state: &State,
+) -> Option<Vec<Draft>> {
+    let mut drafts: Vec<Draft> = state.changed.iter().filter_map(Draft::of_call).collect();
+    let settled = !drafts.is_empty() && drafts.len() == state.changed.len();
+    let corrects = settled && !state.last_was_question;
+    (corrects && correct::correct_last(&mut drafts, clauses, names)).then_some(drafts)
 }
 
 /// "now the same in staging", "cart 也一样": the last change again with what this message says otherwise.

@@ -90,7 +90,7 @@ pub(super) fn gate(items: &[Item], clauses: &[Clause], names: &Names) -> Intent 
     if has(Sense::SkipReview) || goes_around_review(items, clauses) {
         return Intent::SkipReview;
     }
-    if has(Sense::Override) {
+    if has(Sense::Override) || plays_a_role(items) {
         return Intent::Override;
     }
     if wants_secret(items) {
@@ -123,6 +123,17 @@ pub(super) fn gate(items: &[Item], clauses: &[Clause], names: &Names) -> Intent 
         return Intent::HowTo;
     }
     without_command(items, clauses)
+}
+
+/// `<system>`, `[assistant]`: words put into the mouth of somebody who is not the operator.
+fn plays_a_role(items: &[Item]) -> bool {
+    items.windows(3).any(|w| {
+        let marked = matches!(w[0].what, What::Mark('<' | '[' | '|'))
+            && matches!(w[2].what, What::Mark('>' | ']' | '|'));
+        let role = w[1].text.to_lowercase();
+        marked
+            && matches!(role.as_str(), "system" | "assistant" | "tool" | "developer" | "im_start")
+    })
 }
 
 /// "no need for an approval", 不用走审批: a word for the review with a word against it shortly before.
@@ -160,7 +171,8 @@ fn goes_around_review(items: &[Item], clauses: &[Clause]) -> bool {
         .flat_map(|i| i.text.to_lowercase().split(' ').map(str::to_owned).collect::<Vec<_>>())
         .collect();
     han || words.iter().enumerate().any(|(at, word)| {
-        let noun = matches!(word.as_str(), "review" | "reviews" | "approval" | "approvals");
+        let noun = ["review", "approv", "sign-off", "signoff", "signing off"];
+        let noun = noun.iter().any(|noun| word.starts_with(noun));
         let against = |word: &String| {
             matches!(
                 word.as_str(),
@@ -169,6 +181,7 @@ fn goes_around_review(items: &[Item], clauses: &[Clause]) -> bool {
                     | "bypass"
                     | "bypassing"
                     | "without"
+                    | "nobody"
                     | "no"
                     | "ignore"
                     | "circumvent"
@@ -287,6 +300,10 @@ fn forbids_the_same(clause: &Clause, drafts: &[Draft], names: &Names) -> bool {
     if part.verbs.is_empty() && part.targets.is_empty() && clause.items.iter().any(place) {
         return false;
     }
+    // "leave the main container alone", 主容器别动
+    if part.targets.is_empty() && clause.items.iter().any(|i| i.is(Sense::Container)) {
+        return false;
+    }
     if clause.items.iter().any(|i| i.is(Sense::Others)) && part.targets.is_empty() {
         return false;
     }
@@ -388,7 +405,9 @@ fn without_command(items: &[Item], clauses: &[Clause]) -> Intent {
     // "is it fine now?"
     let points = |i: &Item| i.is(Sense::It) || i.text.to_lowercase().starts_with("is it");
     let has_it = items.iter().any(points) && asking && items.len() <= 6;
+    let variable = |i: &Item| i.what == What::Unknown && values::is_env_key(&i.text);
     if any_name
+        || (asking && items.iter().any(variable))
         || (topic && (asking || objects || place || strong_topic(items)))
         || has(Sense::LastChange)
         || (asking && (objects || place))

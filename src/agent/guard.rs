@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Map, Value, json};
 
 use super::{
+    ask::schema,
+    clause::is_value,
     consult::request,
     draft::{Amount, Draft, Verb},
     lexicon::Sense,
@@ -16,7 +18,7 @@ use super::{
     values,
 };
 use crate::{
-    model::{ModelError, Output, ToolCall, ToolSchema},
+    model::{ChatRequest, ModelError, Output, ToolCall, ToolSchema},
     tool::ToolSpec,
 };
 
@@ -94,6 +96,25 @@ pub(super) async fn suggestion(
     Ok(Some(chosen))
 }
 
+/// The verb that the one value of a message is for, where one workload is named and nothing is asked, told or put off.
+pub(super) fn by_value(items: &[Item]) -> Option<Verb> {
+    use Sense::{Ask, AskEnd, Done, If, Later, Not, Reported, Told, What as Wonder, Why};
+    let unsure = [Ask, AskEnd, Done, If, Later, Not, Reported, Told, Wonder, Why];
+    let unsure = items.iter().any(|i| i.text == "?" || unsure.iter().any(|sense| i.is(*sense)));
+    let named = items.iter().filter(|i| i.name().is_some_and(|n| n.workloads.len() == 1)).count();
+    let mut values = items.iter().filter(|i| is_value(i));
+    let (Some(value), None, 1, false) = (values.next(), values.next(), named, unsure) else {
+        return None;
+    };
+    match value.what {
+        What::Number(super::number::Number::Whole(_)) => Some(Verb::Scale),
+        What::Tag => Some(Verb::SetImage),
+        What::KeyValue(..) => Some(Verb::SetEnv),
+        What::Quantity(_) => Some(Verb::SetResources),
+        _ => None,
+    }
+}
+
 async fn choose(
     session: &mut Session<'_>,
     said: &Said,
@@ -103,15 +124,20 @@ async fn choose(
     session
         .progress("thinking", reply::pick(lang, "正在理解请求……", "Reading the request..."))
         .await;
-    let tools: Vec<ToolSchema> =
-        session.agent.parts.tools.specs().filter_map(|spec| narrowed(spec, said, items)).collect();
-    if tools.is_empty() {
+    let registry = std::sync::Arc::clone(&session.agent.parts.tools);
+    let allowed: Vec<ToolSchema> =
+        registry.specs().filter_map(|spec| narrowed(spec, said, items)).collect();
+    if allowed.is_empty() {
         return Ok(None);
     }
+    // told about every change tool in the same words each time, so that its prompt's prefix stays cached
+    let told: Vec<ToolSchema> =
+        registry.specs().filter(|spec| Verb::of_tool(&spec.name).is_some()).map(schema).collect();
     let prompt = session.agent.parts.prompts.render("change", json!({}));
     let system = prompt.map_err(|e| ModelError::Other(e.into()))?;
     let user = format!("<request>{}</request>", session.turn.text);
-    let call = session.choose(request(system, user, tools, Output::ToolCall, 200)).await?;
+    let request = request(system, user, told, Output::ToolCall, 200);
+    let call = session.choose(ChatRequest { allowed, ..request }).await?;
     session.because(&format!("the model chose {} {}", call.name, call.arguments));
     Ok(grounded(&call, said))
 }

@@ -113,6 +113,12 @@ impl<'a> Names<'a> {
         found.filter(|n| !n.is_empty()).cloned()
     }
 
+    /// The workload of which several are spoken of: `gateways`.
+    pub(super) fn find_plural(&self, word: &str) -> Option<Name> {
+        let one = self.exact.get(word.to_lowercase().strip_suffix('s')?)?;
+        (!one.workloads.is_empty()).then(|| one.clone())
+    }
+
     /// A name written as several words: `payment gateway` for `payment-gateway`.
     pub(super) fn find_spaced(&self, words: &[&str]) -> Option<Name> {
         let mut found = self.loose.get(&stripped(&words.concat())).cloned()?;
@@ -143,6 +149,16 @@ impl<'a> Names<'a> {
             std::iter::once((name, name)).chain(aliases)
         });
         near(word, named)
+    }
+
+    /// Workloads that declare an environment variable.
+    pub(super) fn declaring(&self, key: &str) -> Vec<String> {
+        let declares = |w: &&Workload| w.containers.iter().any(|c| c.env.iter().any(|e| e == key));
+        let mut found: Vec<String> = Vec::new();
+        for workload in self.inventory.workloads.iter().filter(declares) {
+            push(&mut found, &workload.object.name);
+        }
+        found
     }
 
     /// Whether one of these workloads has a container of that name.

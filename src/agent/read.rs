@@ -52,7 +52,13 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
                     let tells = clause.items.len() > 3 && part.targets.is_empty();
                     add(last, if tells { Draft { unknown: Vec::new(), ..part } } else { part });
                 }
-                None => add(&mut waiting, part),
+                // "1.4 of x is final, bring it to prod"
+                None => {
+                    waiting.images.extend(values::images(&clause.items, names));
+                    waiting.requests.extend(part.requests.clone());
+                    waiting.limits.extend(part.limits.clone());
+                    add(&mut waiting, part);
+                }
             },
         }
     }
@@ -87,6 +93,23 @@ fn push(found: &mut Vec<Draft>, mut part: Draft, waiting: &Draft) {
     if part.place.is_empty() {
         part.place.clone_from(&before.place);
     }
+    if !part.has_value() && found.is_empty() && !waiting.images.is_empty() {
+        let takes = part.verbs.is_empty() || part.verbs.contains(&Verb::SetImage);
+        if takes {
+            part.verbs = vec![Verb::SetImage];
+            part.images.clone_from(&waiting.images);
+        }
+    }
+    // "its limit of 96Mi is too small, give it 160Mi"
+    for (resource, amount) in std::mem::take(&mut part.unscoped) {
+        let (request, limit) =
+            (waiting.requests.contains_key(&resource), waiting.limits.contains_key(&resource));
+        match (request, limit) {
+            (true, false) => part.requests.insert(resource, amount),
+            (false, true) => part.limits.insert(resource, amount),
+            _ => part.unscoped.insert(resource, amount),
+        };
+    }
     if part.verbs.is_empty() {
         part.verbs.clone_from(&before.verbs);
     }
@@ -103,8 +126,7 @@ fn push(found: &mut Vec<Draft>, mut part: Draft, waiting: &Draft) {
 
 /// Whether a clause says only the value of the order before it.
 fn goes_on(last: &Draft, part: &Draft) -> bool {
-    let takes_a_value =
-        |verb: &Verb| !matches!(verb, Verb::Restart | Verb::Rollback | Verb::Undo);
+    let takes_a_value = |verb: &Verb| !matches!(verb, Verb::Restart | Verb::Rollback | Verb::Undo);
     last.targets == part.targets
         && last.place == part.place
         && part.verbs == last.verbs
@@ -195,6 +217,11 @@ fn only(whole: &Draft, items: &[Item], names: &Names, verb: Verb) -> Draft {
         Verb::Restart | Verb::Rollback | Verb::Undo => {}
     }
     draft
+}
+
+/// Reads one clause whose values are those of `verb`.
+pub(super) fn draft_for(items: &[Item], names: &Names, verb: Verb) -> Draft {
+    draft_as(items, names, &[verb])
 }
 
 /// Reads one clause.

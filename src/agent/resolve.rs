@@ -404,6 +404,10 @@ fn container(
     if !needs || (known && (said.is_some() || names.len() < 2)) {
         return Ok(draft.container.clone());
     }
+    // the one called like the workload is the main one, the others stand beside it
+    if said.is_none() && names.contains(&workload.object.name.as_str()) {
+        return Ok(Some(workload.object.name.clone()));
+    }
     let options =
         names.iter().map(|n| answer((*n).to_owned(), Fill::Container((*n).to_owned()))).collect();
     Err(ask(

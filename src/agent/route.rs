@@ -12,6 +12,7 @@ use super::{
     read,
     resolve::in_place,
     scan::{Item, What},
+    values,
 };
 use crate::{
     domain::{Inventory, ObjectRef, Workload},
@@ -86,6 +87,15 @@ pub(super) fn subject(
     } else if said.is_empty() {
         found.other = other(items, spoken, &part.place, inventory);
     }
+    if found.workloads.is_empty() && found.other.is_none() && found.unknown.is_empty() {
+        found.workloads = declaring(items, names, &part.place, inventory);
+    }
+    if found.other.is_none() {
+        found.other = beside(spoken, &found.workloads, inventory);
+    }
+    if found.other.is_some() && spoken.is_some_and(|kind| kind == "HorizontalPodAutoscaler") {
+        found.workloads.clear();
+    }
     found.namespaces = part.place.namespaces.clone();
     if found.namespaces.is_empty() && !part.place.is_empty() {
         for workload in inventory.workloads.iter().filter(|w| in_place(&part.place, w, inventory)) {
@@ -99,6 +109,35 @@ pub(super) fn subject(
     found
 }
 
+/// "what is LIMIT set to in prod": the workloads that declare the variable, where they are few.
+fn declaring(items: &[Item], names: &Names, place: &Place, inventory: &Inventory) -> Vec<Target> {
+    let is_key = |i: &&Item| i.what == What::Unknown && values::is_env_key(&i.text);
+    let Some(key) = items.iter().find(is_key) else { return Vec::new() };
+    let declaring = names.declaring(&key.text);
+    let here = |w: &&Workload| declaring.contains(&w.object.name) && in_place(place, w, inventory);
+    let found: Vec<Target> = inventory.workloads.iter().filter(here).map(target).collect();
+    if found.len() <= 3 { found } else { Vec::new() }
+}
+
+/// The autoscaler of a workload: of that kind, in its namespace, and named after it or the only one there.
+fn beside(
+    spoken: Option<&str>,
+    workloads: &[Target],
+    inventory: &Inventory,
+) -> Option<(String, String, Option<String>)> {
+    let (kind, workload) =
+        (spoken.filter(|kind| *kind == "HorizontalPodAutoscaler")?, workloads.first()?);
+    let name = workload.names.first()?;
+    let here: Vec<&ObjectRef> = inventory
+        .others
+        .iter()
+        .filter(|o| o.kind == kind && o.namespace == workload.namespace)
+        .collect();
+    let named = here.iter().find(|o| o.name.contains(name.as_str()));
+    let only = here.first().filter(|_| here.len() == 1);
+    named.or(only).map(|o| (o.kind.clone(), o.name.clone(), o.namespace.clone()))
+}
+
 /// "it", a short question about another place, or one whose words say nothing of what it is about: 现在几个在跑.
 fn points_back(items: &[Item], place: &Place) -> bool {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
@@ -109,7 +148,10 @@ fn points_back(items: &[Item], place: &Place) -> bool {
     let state =
         has(Sense::Status) || has(Sense::Replicas) || has(Sense::Logs) || has(Sense::Counter);
     let it = |i: &Item| i.is(Sense::It) || i.text.to_lowercase().starts_with("is it");
+    // "and what is LIMIT now?"
+    let variable = items.iter().any(|i| i.what == What::Unknown && values::is_env_key(&i.text));
     items.iter().any(it)
+        || variable && place.is_empty() && items.len() <= 8
         || items.len() <= 4 && !place.is_empty()
         || items.len() <= 8 && place.is_empty() && state && !everything && !general
 }
@@ -311,7 +353,7 @@ fn grep(items: &[Item]) -> Option<String> {
     const BEFORE: &str = "grep|containing|contain|contains|matching|mentioning|mention|mentions|包含|含有|含|带有|过滤|搜|搜一下|搜索";
     let before = |item: &Item| BEFORE.split('|').any(|word| item.text.eq_ignore_ascii_case(word));
     let searches =
-        items.iter().any(before) || Said::of(items).any("grep|search|filter|搜|搜索|过滤");
+        items.iter().any(before) || Said::of(items).any("grep|search|filter|lines|搜|搜索|过滤");
     let is_text = |item: &&Item| {
         matches!(item.what, What::Unknown | What::Quoted | What::Tag | What::Number(_))
     };
@@ -339,12 +381,24 @@ fn tail(items: &[Item]) -> Option<i64> {
     })
 }
 
-/// The call of a tool with nothing but the span of time said.
-pub(super) fn when(spec: &ToolSpec, subject: &Subject) -> ToolCall {
+/// Whether a message says which lines of a log are meant, or how many.
+pub(super) fn narrows_lines(items: &[Item]) -> bool {
+    let lines = Said::of(items).any("lines|line|行|只要|only");
+    lines && (grep(items).is_some() || tail(items).is_some())
+}
+
+/// The call of a tool with nothing but the span of time and the lines said.
+pub(super) fn when(spec: &ToolSpec, items: &[Item], subject: &Subject) -> ToolCall {
     let schema = spec.input_schema.get("properties");
     let known = |key: &str| schema.is_some_and(|schema| schema.get(key).is_some());
     let said = subject.window.map(spans).into_iter().flatten();
-    let arguments = said.filter(|(key, _)| known(key)).map(|(key, value)| (key.to_owned(), value));
+    let lines = [
+        ("grep", grep(items).filter(|_| narrows_lines(items)).map(|text| json!(text))),
+        ("tail", tail(items).map(|lines| json!(lines))),
+    ];
+    let lines = lines.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let said = said.chain(lines).filter(|(key, _)| known(key));
+    let arguments = said.map(|(key, value)| (key.to_owned(), value));
     ToolCall { name: spec.name.clone(), arguments: Value::Object(arguments.collect()) }
 }
 

@@ -88,11 +88,26 @@ pub(super) fn scan(text: &str, names: &Names) -> Vec<Item> {
         let (what, used) = whole_value(what, used, &tokens[at..]);
         if used > 0 {
             let text = joined(&tokens[at..at + used]);
+            let what = counted(what, &text, items.last(), names);
             items.push(Item { what, text, spaced: tokens[at].spaced });
         }
         at += used.max(1);
     }
     items
+}
+
+/// 3 次变更 are entries of the history, 7 行 lines of a log, 4 gateways so many of that name.
+fn counted(what: What, text: &str, before: Option<&Item>, names: &Names) -> What {
+    match before.map(|b| &b.what) {
+        Some(What::Measure) if matches!(text, "变更" | "改动" | "修改" | "提交" | "更新") => {
+            What::Word(Sense::History)
+        }
+        Some(What::Number(_)) if text == "行" => What::Word(Sense::Logs),
+        Some(What::Number(_)) if what == What::Unknown => {
+            names.find_plural(text).map_or(what, What::Name)
+        }
+        _ => what,
+    }
 }
 
 /// `KEY=忽略规则`: what stands right behind the sign is the value, whatever it says.
@@ -290,6 +305,9 @@ fn with_unit(number: Number, rest: &[Token]) -> Option<(What, usize)> {
         Number::Other(n) => n,
     };
     let next = rest.first()?;
+    if next.text == "%" {
+        return Some((What::Measure, 1));
+    }
     if next.kind == TokenKind::Latin {
         const TIME: &str = "s sec secs second seconds min mins minute minutes h hr hrs hour hours day days week weeks am pm times ms";
         if TIME.split(' ').any(|unit| unit == next.lower) {

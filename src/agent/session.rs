@@ -15,7 +15,7 @@ use super::{
     lexicon::{Sense, environment_group},
     names::{Name, Names},
     nearest::Neighbours,
-    reply,
+    read, reply,
     resolve::{self, Answer, Ask, Fill, Slot, Stop, World},
     scan::{Item, What, scan},
 };
@@ -99,6 +99,10 @@ impl<'a> Session<'a> {
                 }
                 Answered::Not => self.because("not an answer to the pending question"),
             }
+        }
+        if let Some(drafts) = follow::corrected(&clauses, &names, &self.state) {
+            self.because("the last change with what was meant instead");
+            return self.propose(drafts, None).await;
         }
         let intent = gate(&items, &clauses, &names);
         self.because(&format!("gate: {}", intent.name()));
@@ -302,10 +306,23 @@ impl<'a> Session<'a> {
         if !self.turn.actor.has(Role::Operator) {
             return refusal("not-permitted", reply::not_permitted(lang));
         }
+        let by_value = guard::by_value(items);
         if self.agent.parts.model.is_none() {
-            return clarify(reply::not_understood(lang), Vec::new());
+            return match by_value {
+                Some(verb) => {
+                    let draft = Draft { verbs: vec![verb], ..read::draft_for(items, names, verb) };
+                    self.because("by the value alone, to be confirmed");
+                    self.confirm(vec![draft], |what| reply::confirm(lang, what))
+                }
+                None => clarify(reply::not_understood(lang), Vec::new()),
+            };
         }
         match guard::suggestion(self, items, names).await {
+            // the kind of value and the model say the same
+            Ok(Some(draft)) if by_value.is_some() && draft.verb() == by_value => {
+                self.because("by its value, and the model agrees");
+                self.propose(vec![draft], None).await
+            }
             Ok(Some(draft)) => {
                 self.because("suggested by the model, to be confirmed");
                 self.confirm(vec![draft], |what| reply::confirm(lang, what))

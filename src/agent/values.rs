@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    bare,
     draft::{Amount, Draft},
     lexicon::Sense,
     names::Names,
@@ -225,22 +226,17 @@ fn value_after(items: &[Item], key: usize) -> Value {
             matches!(i.what, What::Unknown) && is_env_key(&i.text) && i.text.contains('_')
         })
         .map_or(items.len(), |n| key + 1 + n);
-    let is_to = |at: &usize| items[*at].is(Sense::To) || items[*at].text.ends_with(" be");
+    let is_to = |at: &usize| {
+        let text = items[*at].text.as_str();
+        items[*at].is(Sense::To)
+            || text.ends_with(" be")
+            || text.ends_with(['到', '为', '成', '至'])
+    };
     let to = (key + 1..next_key).rev().find(is_to);
     let Some(to) = to else {
         // MAX_CONNECTIONS 500, MAX_CONNECTIONS 改 500
-        let sets = items.get(key + 1).is_some_and(|i| i.is(Sense::Set));
-        return match items.get(key + 1 + usize::from(sets)) {
-            Some(next)
-                if matches!(
-                    next.what,
-                    What::Quoted | What::Number(_) | What::Quantity(_) | What::Measure | What::Tag
-                ) =>
-            {
-                Value::One(next.text.clone())
-            }
-            _ => Value::None,
-        };
+        return bare::after(&items[..next_key], key)
+            .map_or(Value::None, |next| Value::One(next.text.clone()));
     };
     let mut end = to + 1;
     let ends = |item: &Item, first: bool| {
@@ -330,16 +326,26 @@ pub(super) fn resources(items: &[Item], draft: &mut Draft) {
 
 /// "double the memory limit": written as `×2`, and worked out once the workload is known.
 fn relative(items: &[Item], draft: &mut Draft) {
+    let more = items.iter().any(|i| i.is(Sense::More) || i.is(Sense::Up));
+    let fewer = items.iter().any(|i| i.is(Sense::Fewer) || i.is(Sense::Down));
+    let percent = items.iter().find_map(|i| i.text.strip_suffix('%')?.trim().parse::<u32>().ok());
     let factor = items.iter().find_map(|i| match i.sense() {
-        Some(Sense::Double) => Some("×2"),
-        Some(Sense::Triple) => Some("×3"),
-        Some(Sense::Half) => Some("×1/2"),
+        Some(Sense::Double) => Some("×2".to_owned()),
+        Some(Sense::Triple) => Some("×3".to_owned()),
+        Some(Sense::Half) if more && !fewer => Some("×3/2".to_owned()),
+        Some(Sense::Half) => Some("×1/2".to_owned()),
+        _ => None,
+    });
+    // "50% more", 增加 50%
+    let factor = factor.or_else(|| match (percent, more, fewer) {
+        (Some(percent), true, false) => Some(format!("×{}/100", 100 + percent)),
+        (Some(percent), false, true) => Some(format!("×{}/100", 100u32.checked_sub(percent)?)),
         _ => None,
     });
     let Some(factor) = factor else { return };
     for (sense, resource) in [(Sense::Cpu, Resource::Cpu), (Sense::Memory, Resource::Memory)] {
         if items.iter().any(|i| i.is(sense)) {
-            put(draft, resource, scope_in(items), factor);
+            put(draft, resource, scope_in(items), &factor);
         }
     }
 }

@@ -96,9 +96,8 @@ static PARAMETER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"([?&]([\w.\[\]-]+)=)([^\s&#"'),;]+)"#));
 
 /// Parameters that carry a credential under a short name.
-const CREDENTIALS: [&str; 12] = [
-    "access", "auth", "code", "key", "k", "pass", "pin", "pw", "sas", "sig", "session", "sid",
-];
+const CREDENTIALS: [&str; 12] =
+    ["access", "auth", "code", "key", "k", "pass", "pin", "pw", "sas", "sig", "session", "sid"];
 
 /// A line of text with credentials and personal data replaced.
 #[must_use]
@@ -163,11 +162,20 @@ mod tests {
             (r#"{"token": "abc123", "user": "li"}"#, r#"{"token": "********", "user": "li"}"#),
             ("Authorization: Bearer abcdefgh12345", "Authorization: Bearer ********"),
             ("postgres://app:s3cret@db:5432/x", "postgres://app:********@db:5432/x"),
-            ("GET /x?access=ka-19fd&page=2&sort=asc&wait=30s HTTP/1.1", "GET /x?access=********&page=2&sort=asc&wait=30s HTTP/1.1"),
+            (
+                "GET /x?access=ka-19fd&page=2&sort=asc&wait=30s HTTP/1.1",
+                "GET /x?access=********&page=2&sort=asc&wait=30s HTTP/1.1",
+            ),
             ("http://f:80/?auth=word&db=orders", "http://f:80/?auth=********&db=orders"),
             ("amqp://mq:5672/?sslmode=disable", "amqp://mq:5672/?sslmode=disable"),
-            ("app:s3cret@tcp(db:3306)/x?parseTime=true", "app:********@tcp(db:3306)/x?parseTime=true"),
-            ("AccountName=a;AccountKey=Zm9v==;EndpointSuffix=x", "AccountName=a;AccountKey=********;EndpointSuffix=x"),
+            (
+                "app:s3cret@tcp(db:3306)/x?parseTime=true",
+                "app:********@tcp(db:3306)/x?parseTime=true",
+            ),
+            (
+                "AccountName=a;AccountKey=Zm9v==;EndpointSuffix=x",
+                "AccountName=a;AccountKey=********;EndpointSuffix=x",
+            ),
             ("mail to zhang.san@example.com sent", "mail to ******** sent"),
             ("用户 13812345678 下单", "用户 ******** 下单"),
             ("id 11010519491231002X", "id ********"),

@@ -66,9 +66,15 @@ async fn the_model_sees_only_change_tools_and_only_what_was_said() {
     let requests = model.requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].output, Output::ToolCall);
-    let names: Vec<&str> = requests[0].tools.iter().map(|t| t.name.as_str()).collect();
+    let callable = requests[0].callable();
+    let names: Vec<&str> = callable.iter().map(|t| t.name.as_str()).collect();
     assert_eq!(names, ["restart", "rollback"]);
-    for tool in &requests[0].tools {
+    assert_eq!(
+        requests[0].tools.len(),
+        7,
+        "told about every change tool, in the same words each time"
+    );
+    for tool in callable {
         assert_eq!(tool.parameters["properties"]["workload"]["enum"], json!(["ledger-api"]));
     }
 }

@@ -1,0 +1,80 @@
+//! Orders that say nothing but what, where and how many: "6 gateways in prod", 预发 3 个, "4 of them please".
+
+use super::{
+    clause::is_value,
+    lexicon::Sense,
+    number::Number,
+    scan::{Item, What},
+};
+
+/// Whether a clause holds one whole number, and besides it only names, places and words that say nothing.
+pub(super) fn is_amount(items: &[Item]) -> bool {
+    let numbers = items.iter().filter(|i| is_whole(i)).count();
+    numbers == 1 && items.iter().all(|i| is_whole(i) || says_nothing_else(i))
+}
+
+fn is_whole(item: &Item) -> bool {
+    matches!(item.what, What::Number(Number::Whole(_)))
+}
+
+fn says_nothing_else(item: &Item) -> bool {
+    use Sense::{
+        And, Because, Both, CanYou, Counter, Domain, Env, EnvWord, Everywhere, Filler, For,
+        Greeting, In, It, Namespace, Of, On, Please, Replicas, Same, Then, To,
+    };
+    item.name().is_some_and(|name| name.others.is_empty() || !name.workloads.is_empty())
+        || matches!(item.what, What::Mark(_))
+        || matches!(
+            item.sense(),
+            Some(
+                And | Because
+                    | Both
+                    | CanYou
+                    | Counter
+                    | Domain
+                    | Env(_)
+                    | EnvWord
+                    | Everywhere
+                    | Filler
+                    | For
+                    | Greeting
+                    | In
+                    | It
+                    | Namespace
+                    | Of
+                    | On
+                    | Please
+                    | Replicas
+                    | Same
+                    | Then
+                    | To
+            )
+        )
+}
+
+/// The value right behind a word, with nothing but a verb or small words between: `LIMIT 500`, LIMIT 都改 500.
+pub(super) fn after(items: &[Item], at: usize) -> Option<&Item> {
+    let small = |item: &&Item| {
+        matches!(
+            item.sense(),
+            Some(
+                Sense::Filler
+                    | Sense::Both
+                    | Sense::Set
+                    | Sense::Up
+                    | Sense::Down
+                    | Sense::Need
+                    | Sense::Same
+                    | Sense::Then
+            )
+        )
+    };
+    let next = items.get(at + 1..)?.iter().find(|i| !small(i))?;
+    let value = is_value(next) || matches!(next.what, What::Quoted | What::Measure);
+    (value && !matches!(next.what, What::KeyValue(..))).then_some(next)
+}
+
+/// Whether a word is followed by its value.
+pub(super) fn value_beside(items: &[Item], at: usize) -> bool {
+    after(items, at).is_some()
+}
