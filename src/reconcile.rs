@@ -100,7 +100,7 @@ pub enum ReconcileError {
         message: String,
     },
     /// Fields that the plan did not list would be taken from somebody.
-    #[error("{object}: fields are held by others now ({}); ask for the change again to see them in its plan", .holders.join(", "))]
+    #[error("{object}: fields are held by others now ({}); undo the change and ask for it again to see them in its plan", .holders.join(", "))]
     FieldsTaken {
         /// Which object.
         object: ObjectRef,

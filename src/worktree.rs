@@ -9,6 +9,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use git2::{Delta, ErrorCode, FileMode, ObjectType, Oid, Signature};
@@ -17,6 +18,10 @@ use crate::gitops::tree::{FileChange, Tree};
 
 /// The branch the reconciler applies.
 pub const MAIN: &str = "main";
+/// Age at which a lock of a reference was left behind: git holds one for the time of a rename.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
+/// How often a locked reference is tried again.
+const LOCK_ATTEMPTS: usize = 4;
 
 /// A bare git repository on this machine. Cheap to clone; opened anew for each use, so that pushes by others are seen.
 #[derive(Debug, Clone)]
@@ -198,7 +203,8 @@ impl Repository {
             &git.find_tree(tree)?,
             &[&parent],
         )?;
-        git.reference(&branch_ref(&commit.branch), id, true, "kubemate: propose")?;
+        let name = branch_ref(&commit.branch);
+        write_ref(&git, &name, || git.reference(&name, id, true, "kubemate: propose"))?;
         Ok(id.to_string())
     }
 
@@ -210,7 +216,8 @@ impl Repository {
         match self.head(branch)? {
             None => Ok(()),
             Some(found) if found == head => {
-                Ok(self.git()?.find_reference(&branch_ref(branch))?.delete()?)
+                let (git, name) = (self.git()?, branch_ref(branch));
+                Ok(write_ref(&git, &name, || git.find_reference(&name)?.delete())?)
             }
             Some(_) => Err(WorktreeError::Moved(branch.to_owned())),
         }
@@ -225,6 +232,43 @@ impl Repository {
         let before = find_commit(&git, from)?.tree()?;
         let after = find_commit(&git, to)?.tree()?;
         diff_trees(&git, &before, &after)
+    }
+}
+
+/// Does `write`, which changes the reference `name`. A process that is killed in the middle of that leaves git's lock behind,
+/// which nobody would ever remove: a lock that is there for longer than any write takes is removed here.
+pub(crate) fn write_ref<T>(
+    git: &git2::Repository,
+    name: &str,
+    write: impl Fn() -> Result<T, git2::Error>,
+) -> Result<T, git2::Error> {
+    let locks = [format!("{name}.lock"), "packed-refs.lock".to_owned()];
+    for _ in 0..LOCK_ATTEMPTS {
+        match write() {
+            Err(error) if error.code() == ErrorCode::Locked => {
+                locks.iter().for_each(|lock| outlast(&git.path().join(lock)));
+            }
+            other => return other,
+        }
+    }
+    write()
+}
+
+/// Waits until a lock is old enough to have been left behind, and removes one that is.
+#[expect(clippy::disallowed_methods, reason = "git runs on threads where blocking is allowed")]
+fn outlast(lock: &Path) {
+    let modified = std::fs::metadata(lock).and_then(|about| about.modified());
+    // one that is gone by now was released
+    let Ok(modified) = modified else { return };
+    match LEFT_BEHIND.checked_sub(modified.elapsed().unwrap_or_default()) {
+        Some(rest) if !rest.is_zero() => std::thread::sleep(rest),
+        _ => match std::fs::remove_file(lock) {
+            Ok(()) => {
+                tracing::warn!(lock = %lock.display(), "removed a lock that a killed process left behind")
+            }
+            // the next attempt says that it is still there
+            Err(error) => tracing::warn!(lock = %lock.display(), %error, "removing a lock"),
+        },
     }
 }
 

@@ -102,6 +102,14 @@ pub fn state_line(lang: Lang, change: &Change) -> String {
         (ChangeState::Stale, Lang::En) => format!(
             "The plan of change {id} no longer holds and nothing was applied: {why} Please ask again."
         ),
+        (ChangeState::Failed, Lang::Zh) if change.merged.is_some() => format!(
+            "变更 {id} 已合并（提交 {}），但没有全部应用：{why} 要撤销请用 `/undo {id}`。",
+            commit(change)
+        ),
+        (ChangeState::Failed, Lang::En) if change.merged.is_some() => format!(
+            "Change {id} is merged (commit {}) but was not applied as a whole: {why} To revert it: `/undo {id}`.",
+            commit(change)
+        ),
         (ChangeState::Failed, Lang::Zh) => format!("变更 {id} 失败：{why}"),
         (ChangeState::Failed, Lang::En) => format!("Change {id} failed: {why}"),
     }

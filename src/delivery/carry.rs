@@ -194,6 +194,8 @@ impl Delivery {
             _ => None,
         };
         let commit = if let Some(ReviewState::Merged { commit }) = before {
+            // what merging does last
+            self.close(&change).await;
             commit
         } else {
             if let Verdict::Stale(why) = self.verify(&change).await? {

@@ -203,7 +203,7 @@ impl Delivery {
     }
 
     /// Closes the review of a change that is over. A review left open harms nobody: the record decides.
-    async fn close(&self, change: &Change) {
+    pub(super) async fn close(&self, change: &Change) {
         let Some(branch) = &change.branch else { return };
         let why = change.message.as_deref().unwrap_or_default();
         if let Err(error) = self.forge.close(branch, why).await {

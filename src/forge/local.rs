@@ -7,7 +7,7 @@ use git2::{ErrorCode, ObjectType};
 use serde::{Deserialize, Serialize};
 
 use super::{Forge, ForgeError, Merge, NewReview, Review, ReviewState};
-use crate::worktree::{Author, MAIN, Repository, WorktreeError, history::NewMerge};
+use crate::worktree::{Author, MAIN, Repository, WorktreeError, history::NewMerge, write_ref};
 
 /// How often a merge is tried again when somebody pushes to the main branch at the same moment.
 const MERGE_ATTEMPTS: usize = 5;
@@ -58,7 +58,8 @@ impl LocalForge {
         let git = self.repository.git()?;
         let bytes = serde_json::to_vec_pretty(record).context("writing a review record")?;
         let blob = git.blob(&bytes).map_err(WorktreeError::from)?;
-        git.reference(&record_ref(&record.review.branch), blob, true, "kubemate: review")
+        let name = record_ref(&record.review.branch);
+        write_ref(&git, &name, || git.reference(&name, blob, true, "kubemate: review"))
             .map_err(WorktreeError::from)?;
         Ok(())
     }

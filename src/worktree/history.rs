@@ -4,7 +4,7 @@ use git2::{ErrorCode, Oid, Sort};
 
 use super::{
     Author, MAIN, Repository, WorktreeError, branch_ref, diff_trees, find_commit, read_tree,
-    signature,
+    signature, write_ref,
 };
 use crate::gitops::tree::{FileChange, Tree};
 
@@ -98,7 +98,11 @@ impl Repository {
             &git.find_tree(tree)?,
             &[&ours, &theirs],
         )?;
-        match git.reference_matching(&branch_ref(MAIN), id, true, ours.id(), "kubemate: merge") {
+        let name = branch_ref(MAIN);
+        let pointed = write_ref(&git, &name, || {
+            git.reference_matching(&name, id, true, ours.id(), "kubemate: merge")
+        });
+        match pointed {
             Ok(_) => Ok(id.to_string()),
             Err(error) if error.code() == ErrorCode::Modified => {
                 Err(WorktreeError::Moved(MAIN.to_owned()))

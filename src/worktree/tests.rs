@@ -124,3 +124,26 @@ fn a_commit_on_other_content_is_refused() {
     assert!(matches!(f.repository.commit(&commit), Err(WorktreeError::Outdated(_))));
     assert_eq!(f.repository.head("review/1").expect("is read"), None);
 }
+
+#[test]
+fn locks_that_a_killed_process_left_behind_are_removed() {
+    let fixture = fixture();
+    let lock = |name: &str| {
+        let path = fixture.repository.path().join(format!("{name}.lock"));
+        std::fs::create_dir_all(path.parent().expect("has a parent")).expect("is created");
+        std::fs::write(&path, "").expect("is written");
+        path
+    };
+    let locks = ["refs/heads/kubemate/c-1", "refs/heads/main"].map(lock);
+    let head = fixture.change("kubemate/c-1", &fixture.first, "two: 2", "two: 22");
+    let merge = NewMerge {
+        head: head.clone(),
+        author: Author::operator("bob"),
+        message: "Merge c-1".to_owned(),
+    };
+    let merged = fixture.repository.merge(&merge).expect("merges");
+    assert_eq!(fixture.repository.head(MAIN).expect("is read"), Some(merged));
+    let again = lock("refs/heads/kubemate/c-1");
+    fixture.repository.delete_branch("kubemate/c-1", &head).expect("deletes");
+    assert!(locks.iter().chain([&again]).all(|lock| !lock.exists()));
+}

@@ -7,13 +7,13 @@ use kubemate::{
     app::{App, Minds},
     client::Client,
     config::{ClusterConfig, Config, SandboxOptions},
-    domain::{Block, Change, ChangeId, Choice, Message, Speaker, ThreadId, TurnEvent},
+    domain::{Block, Change, ChangeId, Choice, Message, ObjectRef, Speaker, ThreadId, TurnEvent},
     model::{
         SharedModel,
         scripted::{Script, Scripted},
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// Real time after which a test is stuck; nothing in it is measured.
@@ -77,9 +77,13 @@ impl Reply {
 
 /// The sample's scenario.
 pub(crate) fn sample() -> PathBuf {
-    let scenarios = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("eval/scenarios");
-    let name = std::fs::read_to_string(scenarios.join("default")).unwrap();
-    scenarios.join(name.trim())
+    let name = std::fs::read_to_string(scenario("default")).unwrap();
+    scenario(name.trim())
+}
+
+/// One of the scenarios.
+pub(crate) fn scenario(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("eval/scenarios").join(name)
 }
 
 impl TestApp {
@@ -147,9 +151,10 @@ impl TestApp {
         Reply { messages }
     }
 
-    /// A change as approvers see it.
+    /// A change as an administrator sees it, who is the last operator of a scenario.
     pub(crate) async fn change(&self, id: &ChangeId) -> Change {
-        self.client("dave").change(&id.0).await.unwrap()
+        let last = &self.app.tokens().last().unwrap().name;
+        self.client(last).change(&id.0).await.unwrap()
     }
 
     /// Approves what is proposed.
@@ -175,22 +180,63 @@ impl TestApp {
         tokio::time::timeout(STUCK, wait).await.expect("the change ends")
     }
 
-    /// Waits until `part` was said in the operator's thread.
-    pub(crate) async fn told(&self, who: &str, part: &str) {
+    /// Waits until `part` was said in the operator's thread; returns that message.
+    pub(crate) async fn told(&self, who: &str, part: &str) -> Message {
         let thread = &self.threads[who];
         let mut events = self.app.chatops().subscribe(thread);
         let wait = async {
             loop {
                 let said = self.app.chatops().store().messages(thread, 0).await.unwrap();
-                if serde_json::to_string(&said).unwrap().contains(part) {
-                    return;
+                let has =
+                    |message: &Message| serde_json::to_string(message).unwrap().contains(part);
+                if let Some(message) = said.into_iter().find(has) {
+                    return message;
                 }
                 drop(events.recv().await);
             }
         };
         tokio::time::timeout(STUCK, wait)
             .await
-            .unwrap_or_else(|_| panic!("'{part}' was never said"));
+            .unwrap_or_else(|_| panic!("'{part}' was never said"))
+    }
+
+    /// A live object, of a kind whose plural is its name with an s.
+    pub(crate) fn live(&self, object: &ObjectRef) -> Value {
+        let plural = format!("{}s", object.kind.to_lowercase());
+        let resource = match object.group() {
+            "" => plural,
+            group => format!("{plural}.{group}"),
+        };
+        let storage = self.app.sandbox().unwrap().storage();
+        let found = storage.get(&resource, object.namespace.as_deref(), &object.name);
+        (*found.unwrap_or_else(|| panic!("there is no {object}"))).clone()
+    }
+
+    /// What git has of a merged change: who wrote it, who merged it, both messages and the diff with its paths.
+    pub(crate) fn commit(&self, change: &Change) -> String {
+        let git = git2::Repository::open_bare(self.app.data().join("repository.git")).unwrap();
+        let id = git2::Oid::from_str(change.merged.as_ref().unwrap()).unwrap();
+        let merge = git.find_commit(id).unwrap();
+        let (before, reviewed) = (merge.parent(0).unwrap(), merge.parent(1).unwrap());
+        let mut text = String::new();
+        for commit in [&reviewed, &merge] {
+            let who = |who: git2::Signature<'_>| who.name().unwrap().to_owned();
+            let (author, committer) = (who(commit.author()), who(commit.committer()));
+            text.push_str(&format!("author {author}, committer {committer}\n"));
+            text.push_str(&format!("{}\n", commit.message().unwrap()));
+        }
+        let trees = (before.tree().unwrap(), merge.tree().unwrap());
+        let diff = git.diff_tree_to_tree(Some(&trees.0), Some(&trees.1), None).unwrap();
+        let print =
+            |_: git2::DiffDelta<'_>, _: Option<git2::DiffHunk<'_>>, line: git2::DiffLine<'_>| {
+                if matches!(line.origin(), '+' | '-' | ' ') {
+                    text.push(line.origin());
+                }
+                text.push_str(std::str::from_utf8(line.content()).unwrap());
+                true
+            };
+        diff.print(git2::DiffFormat::Patch, print).unwrap();
+        text
     }
 
     /// Stops and gives the folder back for another start.

@@ -5,6 +5,7 @@ mod apply;
 mod custom;
 mod objects;
 mod reads;
+mod runtime;
 mod watches;
 
 use kubemate::sandbox::{

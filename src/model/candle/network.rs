@@ -304,3 +304,6 @@ impl Snapshot {
         self.layers.iter().map(|(k, v)| (k.elem_count() + v.elem_count()) * 2).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,14 +166,7 @@ impl World {
 
     /// Somebody edits the live object with another tool.
     pub(super) async fn edit(&self, patch: Value) {
-        let client = client(self.sandbox.url(), self.sandbox.admin_token());
-        let api: kube::Api<k8s_openapi::api::apps::v1::Deployment> =
-            kube::Api::namespaced(client, "team");
-        let params = kube::api::PatchParams {
-            field_manager: Some("kubectl-edit".into()),
-            ..Default::default()
-        };
-        api.patch("web", &params, &kube::api::Patch::Merge(patch)).await.unwrap();
+        edit_web(client(self.sandbox.url(), self.sandbox.admin_token()), patch).await;
     }
 
     /// The actions of the audit log of a change, oldest first.
@@ -246,6 +239,15 @@ pub(super) fn delivery_at(
         policy,
         config: reconcile::Config { health_timeout_seconds: 50, ..Default::default() },
     })
+}
+
+/// Edits the live workload as `kubectl edit` does.
+pub(super) async fn edit_web(client: kube::Client, patch: Value) {
+    let api: kube::Api<k8s_openapi::api::apps::v1::Deployment> =
+        kube::Api::namespaced(client, "team");
+    let params =
+        kube::api::PatchParams { field_manager: Some("kubectl-edit".into()), ..Default::default() };
+    api.patch("web", &params, &kube::api::Patch::Merge(patch)).await.unwrap();
 }
 
 pub(super) fn client(url: &str, token: &str) -> kube::Client {

@@ -1,11 +1,5 @@
-//! Watching: resuming, bookmarks, selectors, history that is gone, and a reflector that loses nothing.
+//! Watching: resuming, bookmarks, selectors, history that is gone.
 
-use futures::TryStreamExt as _;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api, Client, Config,
-    runtime::{WatchStreamExt as _, reflector, watcher},
-};
 use serde_json::json;
 
 use super::{CONFIG_MAPS, PODS, Server, config_map, pod};
@@ -80,46 +74,4 @@ async fn a_watch_ends_after_its_time_with_a_bookmark() {
     let told = bookmark["object"]["metadata"]["resourceVersion"].as_str().unwrap();
     assert_eq!(told, server.storage.revision().to_string());
     assert!(events.next().await.is_none());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reflector_sees_ten_thousand_events() {
-    const OBJECTS: usize = 100;
-    const ROUNDS: usize = 100;
-    let server = Server::start().await;
-    let mut config = Config::new(server.url.parse().unwrap());
-    config.auth_info.token = Some(super::ADMIN.to_owned().into());
-    let client = Client::try_from(config).unwrap();
-    let api: Api<ConfigMap> = Api::namespaced(client, "a");
-    let (reader, writer) = reflector::store();
-    let stream = reflector(writer, watcher(api, watcher::Config::default())).default_backoff();
-    let mut stream = std::pin::pin!(stream);
-    let storage = server.storage.clone();
-    let writing = tokio::task::spawn_blocking(move || {
-        for i in 0..OBJECTS {
-            let mut object = config_map(&format!("c{i}"), json!({"round": "0"}));
-            object["metadata"]["namespace"] = "a".into();
-            storage.create("configmaps", object).unwrap();
-        }
-        for round in 1..ROUNDS {
-            for i in 0..OBJECTS {
-                let change = |object: &mut serde_json::Value| {
-                    object["data"]["round"] = round.to_string().into();
-                    Ok(())
-                };
-                storage.update("configmaps", Some("a"), &format!("c{i}"), change).unwrap();
-            }
-        }
-    });
-    let last = (ROUNDS - 1).to_string();
-    let done = || {
-        let seen = reader.state();
-        let current =
-            |map: &ConfigMap| map.data.as_ref().and_then(|d| d.get("round")) == Some(&last);
-        seen.iter().filter(|map| current(map)).count() == OBJECTS
-    };
-    while !done() {
-        stream.try_next().await.unwrap();
-    }
-    writing.await.unwrap();
 }
