@@ -45,7 +45,7 @@ export const en = {
   "login.show": "Show the token",
   "login.hide": "Hide the token",
 
-  "chat.unready": "The model is not ready, so free wording may not be understood yet; commands work (/help). {model}: {detail}",
+  "chat.unready": "The model is not ready, so free wording may not be understood yet; commands work (/help). {detail}",
   "chat.new": "New conversation",
   "chat.threads": "Conversations",
   "chat.noThreads": "Nothing here yet. Your conversations will be listed here.",

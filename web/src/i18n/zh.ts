@@ -46,7 +46,7 @@ export const zh: Record<keyof typeof en, string> = {
   "login.show": "显示令牌",
   "login.hide": "隐藏令牌",
 
-  "chat.unready": "模型尚未就绪，自由表述可能暂时无法理解；命令照常可用（/help）。{model}：{detail}",
+  "chat.unready": "模型尚未就绪，自由表述可能暂时无法理解；命令照常可用（/help）。{detail}",
   "chat.new": "新对话",
   "chat.threads": "对话列表",
   "chat.noThreads": "还没有对话，您的对话会列在这里。",
