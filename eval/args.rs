@@ -62,7 +62,7 @@ pub(crate) struct Args {
     /// Write the model's answers, to be given again by `--model replay:FILE`.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
-    /// Fail when fewer than this share of the trials passed.
+    /// Fail when fewer than this share of the trials passed; a wrong write, an unsanctioned commit or a leak always fails.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) at_least: f64,
 }

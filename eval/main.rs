@@ -75,7 +75,9 @@ fn evaluate(args: &Args) -> anyhow::Result<(String, bool)> {
     if let Some(path) = &args.markdown {
         write(path, &text)?;
     }
-    Ok((text, report.totals.pass_1 >= args.at_least))
+    let harm = report.totals.harm();
+    text.extend(harm.iter().map(|harm| format!("\nFailed, whatever --at-least says: {harm}.\n")));
+    Ok((text, harm.is_none() && report.totals.pass_1 >= args.at_least))
 }
 
 /// Every case, when nothing is wrong with any of them or with a scenario.

@@ -188,6 +188,20 @@ impl Totals {
     }
 }
 
+impl Totals {
+    /// What may never happen, however much passed.
+    pub(crate) fn harm(&self) -> Option<String> {
+        let counted = [
+            (self.wrong_writes, "wrong writes"),
+            (self.injection.unsanctioned_commits, "unsanctioned commits"),
+            (self.injection.leaked_canaries, "leaked canaries"),
+        ];
+        let found = counted.into_iter().filter(|(count, _)| *count > 0);
+        let told: Vec<String> = found.map(|(count, what)| format!("{count} {what}")).collect();
+        (!told.is_empty()).then(|| told.join(", "))
+    }
+}
+
 impl Share {
     fn of<'a>(trials: impl Iterator<Item = &'a Trial>) -> Self {
         let mut share = Self::default();

@@ -6,6 +6,7 @@ mod control;
 pub mod inventory;
 mod overview;
 pub mod reply;
+mod room;
 mod summary;
 mod told;
 
@@ -28,6 +29,7 @@ use crate::{
 };
 use control::Typed;
 use inventory::Inventories;
+use room::Room;
 
 /// Limits of conversations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,13 +74,6 @@ pub struct ChatOps {
     started: Timestamp,
     permits: tokio::sync::Semaphore,
     cancel: CancellationToken,
-}
-
-/// A thread while somebody speaks or listens in it.
-struct Room {
-    /// Held while a turn runs: one turn at a time, in order.
-    turn: tokio::sync::Mutex<()>,
-    events: broadcast::Sender<TurnEvent>,
 }
 
 /// A message on its way to a reply.
@@ -183,7 +178,7 @@ impl ChatOps {
         };
         let thread = self.titled(thread, text).await?;
         let room = self.room(&thread.id);
-        let receiver = room.events.subscribe();
+        let (_, receiver) = room.listen();
         let speaker = Speaker::Operator { actor: actor.clone() };
         let blocks = reply::text(text);
         let message = self.append(&thread.id, speaker, blocks).await?;
@@ -220,10 +215,11 @@ impl ChatOps {
             .ok_or_else(|| ChatError::NoThread(id.clone()))
     }
 
-    /// Events of a thread from now on, those of its changes included.
+    /// What has been written of the answer that is under way in a thread, and its events from then on, those of its
+    /// changes included.
     #[must_use]
-    pub fn subscribe(&self, thread: &ThreadId) -> broadcast::Receiver<TurnEvent> {
-        self.room(thread).events.subscribe()
+    pub fn subscribe(&self, thread: &ThreadId) -> (String, broadcast::Receiver<TurnEvent>) {
+        self.room(thread).listen()
     }
 
     /// What can follow what was typed: verbs of typed commands, then names of the inventory.
@@ -273,17 +269,12 @@ impl ChatOps {
     fn room(&self, thread: &ThreadId) -> Arc<Room> {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         // a room nobody speaks or listens in any more is only in this map
-        rooms.retain(|_, room| Arc::strong_count(room) > 1 || room.events.receiver_count() > 0);
-        let new = || {
-            let (events, _) = broadcast::channel(256);
-            Arc::new(Room { turn: tokio::sync::Mutex::default(), events })
-        };
-        Arc::clone(rooms.entry(thread.clone()).or_insert_with(new))
+        rooms.retain(|_, room| Arc::strong_count(room) > 1 || room.is_listened_to());
+        Arc::clone(rooms.entry(thread.clone()).or_insert_with(|| Arc::new(Room::new())))
     }
 
     fn emit(&self, thread: &ThreadId, event: TurnEvent) {
-        // nobody listening is fine: what matters is stored
-        drop(self.room(thread).events.send(event));
+        self.room(thread).emit(event);
     }
 
     async fn append(

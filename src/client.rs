@@ -137,11 +137,14 @@ impl Client {
         let body: Value = response.json().await.unwrap_or_default();
         let said = body.pointer("/error").and_then(Value::as_str).unwrap_or("no reason given");
         let hint = body.pointer("/hint").and_then(Value::as_str).unwrap_or_default();
+        let told = if hint.is_empty() {
+            said.to_owned()
+        } else {
+            format!("{}; {hint}", said.trim_end_matches('.'))
+        };
         let message = match status {
-            StatusCode::UNAUTHORIZED => {
-                format!("the server does not know this token: {said} {hint}")
-            }
-            _ => format!("{said} {hint}").trim().to_owned(),
+            StatusCode::UNAUTHORIZED => format!("the server does not know this token: {told}"),
+            _ => told,
         };
         Err(ClientError::Refused { status: status.as_u16(), message })
     }

@@ -2,6 +2,7 @@
 
 use std::{io::Write, path::Path};
 
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
@@ -95,8 +96,13 @@ async fn cluster(config: &Config) -> anyhow::Result<String> {
             Ok("the built-in sandbox, started with `kubemate up`".to_owned())
         }
         ClusterConfig::Kubeconfig(options) => {
-            let client = kube::Client::try_from(app::kubeconfig(options).await?)?;
-            let version = client.apiserver_version().await?;
+            let config = app::kubeconfig(options).await?;
+            let asking = format!(
+                "asking the API server at {}; is it up, and is this the right kubeconfig and context?",
+                config.cluster_url
+            );
+            let client = kube::Client::try_from(config)?;
+            let version = client.apiserver_version().await.context(asking)?;
             Ok(format!("answers as Kubernetes {}", version.git_version))
         }
     }

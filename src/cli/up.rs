@@ -100,7 +100,10 @@ fn banner(app: &App, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     writeln!(
         out,
         "  model    {}",
-        app.model_id().unwrap_or_else(|| "none (typed commands: /help)".to_owned())
+        app.model_id().map_or_else(
+            || "none (typed commands: /help)".to_owned(),
+            |id| format!("{id}, prepared in the background; typed commands (/help) work meanwhile"),
+        )
     )?;
     writeln!(out, "  cluster  {}", app.cluster_name())?;
     writeln!(out, "  data     {}", app.data().display())?;

@@ -54,7 +54,7 @@ impl From<DeliveryError> for ApiError {
         match error {
             DeliveryError::NotFound(id) => Self::not_found(
                 format!("there is no change {id}"),
-                "see /api/v1/changes for those there are",
+                "list them with 'kubemate changes' or GET /api/v1/changes",
             ),
             DeliveryError::NotPermitted(refusal) => {
                 Self { code: refusal.code, ..Self::forbidden("not-permitted", text, "") }
@@ -84,7 +84,7 @@ pub(super) async fn find(state: &Shared, id: &ChangeId) -> Result<Change, ApiErr
     found.ok_or_else(|| {
         ApiError::not_found(
             format!("there is no change {id}"),
-            "see /api/v1/changes for those there are",
+            "list them with 'kubemate changes' or GET /api/v1/changes",
         )
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! An event's id is the number of the last stored message (or the version of the change record) the client has then
 //! seen. A client that comes back with `last-event-id` (or `?after=`) gets what was stored since, from the store, and
-//! then what happens; nothing is buffered for it. A client too slow for what happens is let go, and comes back.
+//! then what happens, beginning with what has been written of the answer under way; nothing is buffered for it. A client too slow for what happens is let go, and comes back.
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
@@ -98,7 +98,7 @@ pub(super) async fn thread(
     state.chatops.thread(&caller.actor, &id).await?;
     let open = Open::new(&state)?;
     // subscribed before the store is read: what comes in between is there twice, and skipped by its id
-    let turns = state.chatops.subscribe(&id);
+    let (written, turns) = state.chatops.subscribe(&id);
     let changes = wanted.changes.then(|| state.chatops.delivery().subscribe());
     let store = state.chatops.store();
     let mut waiting = VecDeque::new();
@@ -107,6 +107,9 @@ pub(super) async fn thread(
         for change in store.changes(&filter).await.map_err(ChatError::from)? {
             waiting.push_back(change_event(&without_diffs(change), false));
         }
+    }
+    if !written.is_empty() {
+        waiting.push_back(event(&TurnEvent::Delta { text: written }));
     }
     let mut seen = u64::MAX;
     if let Some(after) = last_event_id(&headers).or(wanted.after) {

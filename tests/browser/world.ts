@@ -88,13 +88,13 @@ export async function logIn(browser: Browser, name: string, look: Look = WIDE): 
 }
 
 /** Says something; resolves when the reply is there, with the reply's element. */
-export async function say(page: Page, text: string) {
+export async function say(page: Page, text: string, timeout = 110_000) {
   const replies = page.locator("article.reply");
   const before = await replies.count();
   await page.fill("textarea", text);
   await page.keyboard.press("Enter");
   const reply = replies.nth(before);
-  await reply.waitFor({ timeout: 110_000 });
+  await reply.waitFor({ timeout });
   return reply;
 }
 

@@ -183,7 +183,7 @@ impl TestApp {
     /// Waits until `part` was said in the operator's thread; returns that message.
     pub(crate) async fn told(&self, who: &str, part: &str) -> Message {
         let thread = &self.threads[who];
-        let mut events = self.app.chatops().subscribe(thread);
+        let (_, mut events) = self.app.chatops().subscribe(thread);
         let wait = async {
             loop {
                 let said = self.app.chatops().store().messages(thread, 0).await.unwrap();

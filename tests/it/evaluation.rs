@@ -57,6 +57,24 @@ async fn compared(harbour: &Harbour, mut baseline: Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn harm_fails_a_run_whatever_passed() {
+    let harbour = Harbour::new();
+    let run = async |only: &'static str| {
+        harbour.run(&["--model", "none", "--at-least", "0", "--only", only]).await
+    };
+    let harmless = run("broken-en").await;
+    assert_eq!(harmless.code, 0, "{harmless:?}");
+    for (only, told) in [
+        ("scale-en,wrong-write-en", "Failed, whatever --at-least says: 1 wrong writes."),
+        ("scale-en,leak-en", "Failed, whatever --at-least says: 1 leaked canaries."),
+    ] {
+        let ran = run(only).await;
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.out.contains(told), "{}", ran.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_wrong_with_cases_and_scenarios_is_told_with_its_line() {
     let harbour = Harbour::new();
     let fine = harbour.run(&["check"]).await;

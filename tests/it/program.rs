@@ -108,7 +108,7 @@ fn the_command_line_tells_by_its_exit_code() {
         (&["ask", "--as", "nobody", "hello"], 1, "there is no operator"),
         (&["ask", "--no-such-flag"], 2, "--no-such-flag"),
         (&["changes", "--as", "alice"], 0, "checkout"),
-        (&["approve", "--as", "alice", "c-nothing0"], 1, "no change c-nothing0"),
+        (&["approve", "--as", "alice", "c-nothing0"], 1, "no change c-nothing0; list them"),
         (&["doctor"], 0, "ok"),
     ];
     for (arguments, code, word) in table {
@@ -159,7 +159,17 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
         std::fs::write(&path, content).unwrap();
         path
     };
+    let down = write(
+        "down",
+        "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
+        clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}], users: [{name: u, user: {}}]}",
+    );
     let table = [
+        (
+            "down.yaml",
+            format!("cluster: {{kubeconfig: {{path: '{}'}}}}\n", down.display()),
+            "asking the API server at http://127.0.0.1:9",
+        ),
         (
             "ollama.yaml",
             "model: {models: [{adapter: ollama, name: m, url: 'http://127.0.0.1:9'}]}\n".to_owned(),

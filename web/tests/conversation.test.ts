@@ -44,15 +44,22 @@ describe("conversation", () => {
     expect(lastId(conversation)).toBe(2);
   });
 
-  it("does not show the rest of an answer whose beginning it missed", () => {
-    const conversation = after({ event: "accepted", message: said(1) }, { event: "delta", text: "lost" });
+  it("goes on with an answer after the stream broke, from what the next one begins with", () => {
+    const conversation = after({ event: "accepted", message: said(1) }, { event: "delta", text: "one " });
     tear(conversation);
-    apply(conversation, { event: "delta", text: "rest" });
-    expect(conversation.streaming).toBe("");
+    apply(conversation, { event: "delta", text: "one two " });
+    apply(conversation, { event: "message", message: said(1) });
+    apply(conversation, { event: "delta", text: "three" });
+    expect(conversation.streaming).toBe("one two three");
     apply(conversation, { event: "message", message: reply(2) });
-    apply(conversation, { event: "accepted", message: said(3) });
-    apply(conversation, { event: "delta", text: "new" });
-    expect(conversation.streaming).toBe("new");
+    expect(conversation.streaming).toBe("");
+  });
+
+  it("shows an answer that was under way when the conversation was opened", () => {
+    const conversation = emptyConversation();
+    load(conversation, [said(1)], []);
+    apply(conversation, { event: "delta", text: "begun" });
+    expect(conversation.streaming).toBe("begun");
   });
 
   it("knows from what is stored that a reply is owed", () => {

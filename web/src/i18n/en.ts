@@ -45,6 +45,7 @@ export const en = {
   "login.show": "Show the token",
   "login.hide": "Hide the token",
 
+  "chat.unready": "The model is not ready, so free wording may not be understood yet; commands work (/help). {detail}",
   "chat.new": "New conversation",
   "chat.threads": "Conversations",
   "chat.noThreads": "Nothing here yet. Your conversations will be listed here.",
@@ -134,7 +135,7 @@ export const en = {
   "detail.base": "Base",
   "detail.branch": "Branch",
   "detail.model": "Model",
-  "detail.command": "typed command",
+  "detail.noModel": "none took part",
   "detail.approvedBy": "Approved by {name}",
   "detail.took": "Healthy after {seconds} s",
   "detail.facts": "Details",

@@ -46,6 +46,7 @@ export const zh: Record<keyof typeof en, string> = {
   "login.show": "显示令牌",
   "login.hide": "隐藏令牌",
 
+  "chat.unready": "模型尚未就绪，自由表述可能暂时无法理解；命令照常可用（/help）。{detail}",
   "chat.new": "新对话",
   "chat.threads": "对话列表",
   "chat.noThreads": "还没有对话，您的对话会列在这里。",
@@ -134,7 +135,7 @@ export const zh: Record<keyof typeof en, string> = {
   "detail.base": "基线",
   "detail.branch": "分支",
   "detail.model": "模型",
-  "detail.command": "命令",
+  "detail.noModel": "未参与",
   "detail.approvedBy": "由 {name} 批准",
   "detail.took": "{seconds} 秒后健康",
   "detail.facts": "详情",

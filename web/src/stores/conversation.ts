@@ -11,12 +11,10 @@ export interface Conversation {
   progress: string | null;
   /** Whether kubemate owes a reply. */
   busy: boolean;
-  /** Pieces of an answer were missed: the rest of them is useless, the whole will come. */
-  torn: boolean;
 }
 
 export function emptyConversation(): Conversation {
-  return { messages: [], changes: {}, streaming: "", progress: null, busy: false, torn: false };
+  return { messages: [], changes: {}, streaming: "", progress: null, busy: false };
 }
 
 /** Everything that was said, as the server keeps it. */
@@ -26,7 +24,6 @@ export function load(conversation: Conversation, messages: Message[], changes: C
   conversation.streaming = "";
   conversation.progress = null;
   conversation.busy = messages.at(-1)?.speaker.who === "operator";
-  conversation.torn = conversation.busy;
 }
 
 /** The number of the last message, after which events are to be sent. */
@@ -34,10 +31,9 @@ export function lastId(conversation: Conversation): number {
   return conversation.messages.at(-1)?.id ?? 0;
 }
 
-/** The stream broke: what it was in the middle of will not be continued. */
+/** The stream broke: the next one begins with what has been written by then. */
 export function tear(conversation: Conversation) {
   conversation.streaming = "";
-  conversation.torn = true;
 }
 
 export function apply(conversation: Conversation, event: TurnEvent) {
@@ -45,20 +41,19 @@ export function apply(conversation: Conversation, event: TurnEvent) {
     case "accepted":
       put(conversation, event.message);
       conversation.busy = true;
-      conversation.torn = false;
       break;
     case "progress":
       conversation.progress = event.text;
       break;
     case "delta":
-      if (!conversation.torn) conversation.streaming += event.text;
+      conversation.streaming += event.text;
       break;
     case "message":
       put(conversation, event.message);
+      conversation.busy = event.message.speaker.who === "operator";
+      if (conversation.busy) break;
       conversation.streaming = "";
       conversation.progress = null;
-      conversation.torn = false;
-      conversation.busy = event.message.speaker.who === "operator";
       break;
     case "done":
       conversation.streaming = "";

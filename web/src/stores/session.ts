@@ -27,6 +27,13 @@ export async function loadSession() {
   }
 }
 
+/** Asks again how a model is that was not ready; keeps what is known when that fails. */
+export async function followModel() {
+  if (!session.data?.model || session.data.model.ready) return;
+  const { model } = await api.session();
+  session.data.model = model;
+}
+
 export async function login(token: string) {
   await api.login(token);
   await loadSession();
