@@ -1,5 +1,6 @@
 //! The agent: one bounded loop from an operator's words to an answer, a change, a question back or a refusal.
 
+mod amount;
 mod answer;
 mod ask;
 mod bare;
@@ -29,6 +30,7 @@ mod session;
 mod strange;
 mod text;
 mod values;
+mod whom;
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -65,7 +65,7 @@ fn without_dropped(drafts: &[Draft], clauses: &[Clause], names: &Names) -> Optio
 }
 
 /// Puts what a message that begins with a correction means in place of what was said before it; false when it is none.
-pub(super) fn correct_last(drafts: &mut Vec<Draft>, clauses: &[Clause], names: &Names) -> bool {
+pub(super) fn correct_last(drafts: &mut [Draft], clauses: &[Clause], names: &Names) -> bool {
     let corrects = |i: &Item| lexicon::can_mean(&i.text.to_lowercase(), Sense::Correction);
     let begins = clauses.iter().find(|c| !c.items.iter().all(|i| i.is(Sense::Filler)));
     let begins = begins.is_some_and(|c| takes_back(c) && c.items.iter().any(corrects));
@@ -139,7 +139,7 @@ fn rest(clauses: &[Clause]) -> Vec<Clause> {
 }
 
 /// Puts what is meant in place of what was said first.
-fn correct(drafts: &mut Vec<Draft>, rest: &[Clause], names: &Names) {
+fn correct(drafts: &mut [Draft], rest: &[Clause], names: &Names) {
     for clause in rest {
         let part = read::draft(&clause.items, names);
         let same = |draft: &Draft| {

@@ -1,0 +1,152 @@
+//! Whom and where a clause is about: workloads, places, containers, and what it leaves out.
+
+use super::{
+    clause::is_value,
+    draft::{Draft, Place, Target},
+    lexicon::Sense,
+    names::Names,
+    scan::{Item, What},
+    strange,
+};
+
+/// "cache, the sidecar of x": a word that names no workload may name a container of the one that is meant.
+pub(super) fn container_of_target(draft: &mut Draft, names: &Names) {
+    let targets: Vec<String> = draft.targets.iter().flat_map(|t| t.names.clone()).collect();
+    let is_container = |(word, _): &(String, Vec<String>)| names.has_container(&targets, word);
+    if let Some(at) = draft.unknown.iter().position(is_container) {
+        let (word, _) = draft.unknown.remove(at);
+        draft.container.get_or_insert(word);
+    }
+}
+
+/// Workloads, places and the words that stand where one of them should.
+pub(super) fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
+    for (at, item) in items.iter().enumerate() {
+        let before = at.checked_sub(1).map(|i| &items[i]);
+        let after = items.get(at + 1);
+        let article = before.is_some_and(|b| b.text.eq_ignore_ascii_case("the"));
+        let excluder = if article { at.checked_sub(2).map(|i| &items[i]) } else { before };
+        if excluder.is_some_and(is_excluding) {
+            continue;
+        }
+        match &item.what {
+            What::Name(name) => {
+                let says_place = before.is_some_and(|b| {
+                    b.is(Sense::Namespace) || b.is(Sense::In) || b.is(Sense::EnvWord)
+                }) || after
+                    .is_some_and(|a| a.is(Sense::Namespace) || a.is(Sense::EnvWord));
+                let place = name.namespace.is_some() || name.environment.is_some();
+                if place && (says_place || name.workloads.is_empty()) {
+                    draft.place.namespaces.extend(name.namespace.clone());
+                    if name.namespace.is_none() {
+                        draft.place.environments.extend(name.environment.clone());
+                    }
+                } else if !name.workloads.is_empty() {
+                    let target = Target { names: name.workloads.clone(), ..Target::default() };
+                    if !draft.targets.contains(&target) {
+                        draft.targets.push(target);
+                    }
+                }
+            }
+            What::Word(Sense::Env(group)) => {
+                let sure = *group == "prod" || *group == "staging";
+                let says_place = before
+                    .is_some_and(|b| b.is(Sense::In) || b.is(Sense::Same) || b.is(Sense::On))
+                    || after.is_some_and(|a| {
+                        a.is(Sense::EnvWord) || a.name().is_some() || a.text == "的"
+                    })
+                    || item.text.contains("环境");
+                if sure || says_place {
+                    draft.place.groups.push((*group).to_owned());
+                }
+            }
+            What::Word(Sense::All) => draft.all = true,
+            What::Word(Sense::Everywhere) => draft.place.everywhere = true,
+            What::Unknown | What::Commit => strange::unknown(items, at, names, draft),
+            _ => {}
+        }
+    }
+    if !draft.targets.is_empty() {
+        // beside a workload that is known, a word that is not in one row with it and like no name is only a word
+        let rows = strange::in_a_row(items);
+        draft.unknown.retain(|(word, near)| !near.is_empty() || rows.contains(&word.as_str()));
+    }
+    kinds(items, draft);
+    places_of_their_own(items, names, draft);
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    if has(Sense::Except) {
+        // what is left out is no target
+        let named = std::mem::take(&mut draft.targets).into_iter().flat_map(|t| t.names);
+        draft.except = named.collect();
+        draft.all = true;
+    } else if !draft.targets.is_empty() {
+        draft.all = false;
+    }
+    if has(Sense::Or) && draft.targets.len() > 1 {
+        let names = draft.targets.iter().flat_map(|t| t.names.clone()).collect();
+        draft.targets = vec![Target { names, ..Target::default() }];
+    }
+}
+
+/// "not prod", 不是生产: what follows is not meant.
+fn is_excluding(item: &Item) -> bool {
+    matches!(
+        item.text.to_lowercase().as_str(),
+        "not" | "isn't" | "instead of" | "rather than" | "不是" | "而不是" | "并非" | "而非"
+    )
+}
+
+/// "x in prod and y in staging": each target keeps the place said with it.
+fn places_of_their_own(items: &[Item], names: &Names, draft: &mut Draft) {
+    let parts: Vec<&[Item]> = items.split(|i| i.is(Sense::And)).collect();
+    if parts.len() < 2 || draft.targets.len() < 2 {
+        return;
+    }
+    let mut own: Vec<Target> = Vec::new();
+    let mut placed = 0;
+    for part in parts {
+        let mut alone = Draft::default();
+        targets(part, names, &mut alone);
+        placed += usize::from(!alone.place.is_empty() && !alone.targets.is_empty());
+        own.extend(alone.targets.into_iter().map(|t| Target { place: alone.place.clone(), ..t }));
+    }
+    if placed > 1 {
+        draft.targets = own;
+        draft.place = Place::default();
+    }
+}
+
+/// The kind said beside a name settles which object is meant.
+fn kinds(items: &[Item], draft: &mut Draft) {
+    let mut said = items.iter().filter_map(|i| match i.sense() {
+        Some(Sense::Kind(kind)) => Some(kind),
+        _ => None,
+    });
+    if let (Some(kind), None) = (said.next(), said.next()) {
+        for target in &mut draft.targets {
+            target.kind = Some(kind.to_owned());
+        }
+    }
+}
+
+/// A container is named beside the word container; other mentions are looked for once the workload is known.
+pub(super) fn container(items: &[Item], draft: &mut Draft) {
+    let Some(at) = items.iter().position(|i| i.is(Sense::Container)) else { return };
+    let is_name = |item: &&Item| {
+        !is_value(item)
+            && (matches!(item.what, What::Unknown | What::Quoted | What::Name(_) | What::Commit)
+                || item.sense().is_some_and(|s| matches!(s, Sense::Domain)))
+    };
+    let after = items.get(at + 1).filter(is_name);
+    let before = at.checked_sub(1).and_then(|i| items.get(i)).filter(is_name);
+    // 容器 comes after the name in both languages; -c comes before it
+    let chosen = if items[at].text == "-c" { after } else { before.or(after) };
+    if let Some(item) = chosen {
+        draft.container = Some(item.text.clone());
+        let said = &item.text;
+        draft.unknown.retain(|(word, _)| word != said);
+        if draft.targets.len() > 1 {
+            draft.targets.retain(|t| !t.names.contains(said));
+        }
+    }
+}
