@@ -66,11 +66,20 @@ pub(super) fn after(items: &[Item], at: usize) -> Option<&Item> {
                     | Sense::Need
                     | Sense::Same
                     | Sense::Then
+                    | Sense::In
+                    | Sense::On
+                    | Sense::Of
+                    | Sense::Object
             )
         )
     };
-    let next = items.get(at + 1..)?.iter().find(|i| !small(i))?;
-    let value = is_value(next) || matches!(next.what, What::Quoted | What::Measure);
+    let mut rest = items.get(at + 1..)?.iter().filter(|i| !small(i) || i.is(Sense::On));
+    let next = rest.find(|i| !i.is(Sense::On) || is_value(i))?;
+    // "LEVEL debug on x"
+    let word = items[at].what == What::Unknown
+        && next.what == What::Unknown
+        && rest.next().is_none_or(|i| i.is(Sense::On) || i.name().is_some());
+    let value = word || is_value(next) || matches!(next.what, What::Quoted | What::Measure);
     (value && !matches!(next.what, What::KeyValue(..))).then_some(next)
 }
 

@@ -235,6 +235,7 @@ fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mood {
         items.iter().rev().find(|i| !i.is(Sense::Filler)).is_some_and(|i| i.is(Sense::AskEnd));
     let valued = sets_variable(items)
         || bare::is_amount(items)
+        || percent_more(items)
         || items.iter().any(is_value) && (wanted || says_change(items));
     let Some(verb_at) = verb_at else {
         return without_verb(items, question_mark || ends_asking || asks_inside, valued);
@@ -269,6 +270,13 @@ fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mood {
         return Mood::Statement;
     }
     told_or_commanded(items, verb_at, marked)
+}
+
+/// "50 % more memory limit": a share of what there is.
+fn percent_more(items: &[Item]) -> bool {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let percent = items.iter().any(|i| i.what == What::Measure && i.text.ends_with('%'));
+    percent && (has(Sense::More) || has(Sense::Fewer)) && (has(Sense::Cpu) || has(Sense::Memory))
 }
 
 /// "restart count of x", "rollout status": the verb is part of a noun.
@@ -312,13 +320,15 @@ fn says_change(items: &[Item]) -> bool {
     let quantity = items.iter().any(|i| matches!(i.what, What::Quantity(_)));
     let counted =
         items.windows(2).any(|w| matches!(w[0].what, What::Number(_)) && w[1].is(Sense::Counter));
-    // "x 1.6.1"
-    let versioned = items
-        .windows(2)
-        .any(|w| w[0].name().is_some_and(|n| !n.workloads.is_empty()) && w[1].what == What::Tag);
+    // "x 1.6.1", x 先上 1.6.1
+    let workload = |i: &Item| i.name().is_some_and(|n| !n.workloads.is_empty());
+    let versioned = (0..items.len()).any(|at| {
+        workload(&items[at]) && bare::after(items, at).is_some_and(|i| i.what == What::Tag)
+    });
     [Sense::Replicas, Sense::Need, Sense::To, Sense::More, Sense::Fewer].into_iter().any(has)
         || counted
         || versioned
+        || (quantity && has(Sense::Object))
         || (quantity && (has(Sense::Request) || has(Sense::Limit)))
         || (has(Sense::Image) && items.iter().any(|i| i.what == What::Tag))
 }
@@ -360,7 +370,8 @@ fn is_weak_ask(item: &Item) -> bool {
 fn restrained(items: &[Item]) -> Option<Mood> {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
     let refused = items.windows(2).any(|w| {
-        matches!(w[0].text.as_str(), "不" | "没" | "未") && w[1].sense().is_some_and(is_verb)
+        matches!(w[0].text.to_lowercase().as_str(), "不" | "没" | "未" | "no")
+            && w[1].sense().is_some_and(is_verb)
     });
     // "not the database" only says which is not meant
     let excludes = items.first().is_some_and(|i| i.text.eq_ignore_ascii_case("not"))
@@ -387,7 +398,10 @@ fn without_verb(items: &[Item], asking: bool, valued: bool) -> Mood {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
     // "could you make that ... 4?" asks for it
     let asks_for_it = has(Sense::Object) && (has(Sense::CanYou) || has(Sense::Ability));
-    if asking && !(asks_for_it && valued) || has(Sense::Look) {
+    // "LEVEL becomes debug" looks at nothing
+    let looks = (0..items.len())
+        .any(|at| items[at].is(Sense::Look) && !(at > 0 && items[at - 1].is(Sense::To)));
+    if asking && !(asks_for_it && valued) || looks {
         return Mood::Question;
     }
     if has(Sense::If) {

@@ -147,6 +147,13 @@ fn option(ask: &Ask, text: &str, items: &[Item]) -> Option<Fill> {
     if let Some(found) = ask.options.iter().find(|o| exact(&o.label)) {
         return Some(found.fill.clone());
     }
+    // "the archive" of x-archive and x-gateway
+    let word = said.trim_start_matches("the ").trim_end_matches(" one");
+    let parted = |label: &str| label.to_lowercase().split(['-', '_', '.']).any(|part| part == word);
+    let mut meant = ask.options.iter().filter(|o| ask.slot == Slot::Workload && parted(&o.label));
+    if let (Some(one), None) = (meant.next(), meant.next()) {
+        return Some(one.fill.clone());
+    }
     let everywhere = ask.slot == Slot::Place
         && items.iter().all(|i| {
             matches!(i.sense(), Some(Sense::Both | Sense::All | Sense::Filler | Sense::Env(_)))

@@ -226,6 +226,13 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
     let later = with(Mood::Later).any(|c| {
         verb(&c) || c.items.iter().any(is_value) || c.items.iter().all(|i| i.name().is_none())
     });
+    // 隔一会儿就重启，咋回事: when it happens, and a question about it
+    let wonders = |c: &Clause| {
+        c.items.iter().any(|i| i.is(Sense::Ask) || i.is(Sense::Why) || i.is(Sense::Problem))
+    };
+    if later && !conditional && commanding.is_empty() && with(Mood::Question).any(wonders) {
+        return None;
+    }
     if conditional || later {
         let all: Vec<Clause> = clauses
             .iter()
@@ -298,6 +305,13 @@ fn forbids_the_same(clause: &Clause, drafts: &[Draft], names: &Names) -> bool {
         matches!(i.sense(), Some(Sense::Env(_))) || i.name().is_some_and(|n| n.workloads.is_empty())
     };
     if part.verbs.is_empty() && part.targets.is_empty() && clause.items.iter().any(place) {
+        return false;
+    }
+    // "the limit stays as it is" is about something else than what is changed
+    use Sense::{Cpu, EnvVar, Image, Limit, Memory, Replicas, Request};
+    let attribute = [Cpu, EnvVar, Image, Limit, Memory, Replicas, Request];
+    let attribute = clause.items.iter().any(|i| attribute.iter().any(|sense| i.is(*sense)));
+    if part.verbs.is_empty() && part.targets.is_empty() && attribute {
         return false;
     }
     // "leave the main container alone", 主容器别动

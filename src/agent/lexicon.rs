@@ -124,7 +124,7 @@ pub(super) enum Sense {
 const TABLE: &[(Sense, &str)] = &[
     // ---- verbs of changes
     (Sense::Scale, "needs scaling|needs to scale|needs scaling up|need scaling|开到|起到|弄到|拉到|would you mind scaling|mind scaling|scale|rescale|autoscale to|resize|scale out|scale in|扩容|缩容|扩缩容|扩缩|伸缩|扩|缩|弹到"),
-    (Sense::Up, "多开|多起|scale up|spin up|fire up|increase|raise|bump up|bring up|grow|add|boost|turn up|ramp up|upsize|extend|增加|增大|加大|提高|提升|调高|调大|加|添|添加|追加|增|放大|上调|拉高|拉起|提到|加上"),
+    (Sense::Up, "放宽到|放宽|调到|多开|多起|scale up|spin up|fire up|increase|raise|bump up|bring up|grow|add|boost|turn up|ramp up|upsize|extend|增加|增大|加大|提高|提升|调高|调大|加|添|添加|追加|增|放大|上调|拉高|拉起|提到|加上"),
     (Sense::Down, "scale down|decrease|reduce|lower|shrink|cut|drop|bring down|turn down|trim|take off|downsize|减少|减小|降低|调低|调小|减|降|砍|收缩|缩减|下调|去掉几个"),
     (Sense::Restart, "needs restarting|needs a restart|needs a reboot|needs bouncing|need restarting|拉起一遍|would you mind restarting|mind restarting|restart|reboot|bounce|recycle|roll restart|rolling restart|rollout restart|relaunch|re-launch|do a restart|perform a restart|a restart|kick|cycle|重启|重新启动|滚动重启|重新拉起|重拉|重起"),
     (Sense::Rollback, "needs rolling back|needs a rollback|would you mind rolling back|mind rolling back|roll back|rollback|roll-back|roll|revert|go back|switch back|回滚|回退|退回|恢复到|还原到|还原|退到|切回|rollout undo"),
@@ -177,6 +177,8 @@ const TABLE: &[(Sense, &str)] = &[
     (Sense::Env("staging"), "staging|stage|stg|pre-prod|preprod|pre-production|预发布环境|预发环境|预发布|预发|预生产环境|预生产|准生产|准生产环境"),
     (Sense::Env("test"), "test|testing|qa|测试环境|测试"),
     (Sense::Env("dev"), "dev|development|开发环境|开发|研发环境"),
+    (Sense::Env("drill"), "演练环境|演练"),
+    (Sense::Env("dr"), "disaster recovery|灾备环境|灾备|容灾环境|容灾"),
     (Sense::Env("uat"), "uat|验收环境|验收"),
     // ---- pointing
     (Sense::It, "it|its|that|this|them|they|that one|this one|that service|this service|the same service|the same workload|the service|它|它们|他|这个|那个|该服务|这个服务|那个服务|此服务|这俩|那俩|这服务|这两个|那两个|其"),
@@ -201,8 +203,8 @@ const TABLE: &[(Sense, &str)] = &[
     (Sense::Because, "because|since|as there|due to|so that|in order to|so we|cause|cuz|given that|因为|由于|为了|以便|以防|防止|鉴于"),
     (Sense::Object, "把|将|给|帮我把|请把|麻烦把|请将|帮忙把|给我把|替我把"),
     // ---- mood
-    (Sense::Not, "nobody|no one|noone|none of you|stays as it is|stays as is|leave everything as it is|leave it as it is|leave things as they are|leave it alone|stay as they are|stay as it is|stays the same|remains unchanged|stays unchanged|untouched|谁都别|谁也别|大家别|都别|任何人不要|保持不变|保持原样|保持现状|维持现状|照旧|照原样|不变|维持原样|维持不变|没让|没叫|没说要|没有让|没要|不是要|不是让|不是说|不是叫|并不是|didn't ask|did not ask|not asking|don't|do not|dont|never|not|no need to|doesn't need|doesn't|shouldn't|should not|mustn't|must not|won't|stop from|without touching|hold off|avoid|refrain|leave|rather not|instead of|wait with|wait before|keep away|keep as is|keep it as is|keep as it is|keep it as it is|keep them as they are|keep everything|cancel|不要|别|先别|不用|不能|不许|不准|勿|请勿|暂时别|暂时不要|先不要|先不|不需要|千万别|避免|无需|不必|不得|禁止|停止对|取消|别再|不再|不想"),
-    (Sense::If, "if|unless|in case|when|whenever|once|as soon as|until|only after|after|before|should it|provided|如果|要是|假如|假设|倘若|万一|一旦|若|除非|当|等到|等|的话|只有|直到|以后|的时候|时再"),
+    (Sense::Not, "as it is|as they are|as is|the way it is|unchanged|hands off|nobody|no one|noone|none of you|stays as it is|stays as is|leave everything as it is|leave it as it is|leave things as they are|leave it alone|stay as they are|stay as it is|stays the same|remains unchanged|stays unchanged|untouched|谁都别|谁也别|大家别|都别|任何人不要|保持不变|保持原样|保持现状|维持现状|照旧|照原样|不变|维持原样|维持不变|没让|没叫|没说要|没有让|没要|不是要|不是让|不是说|不是叫|并不是|didn't ask|did not ask|not asking|don't|do not|dont|never|not|no need to|doesn't need|doesn't|shouldn't|should not|mustn't|must not|won't|stop from|without touching|hold off|avoid|refrain|leave|rather not|instead of|wait with|wait before|keep away|keep as is|keep it as is|keep as it is|keep it as it is|keep them as they are|keep everything|cancel|不要|别|先别|不用|不能|不许|不准|勿|请勿|暂时别|暂时不要|先不要|先不|不需要|千万别|避免|无需|不必|不得|禁止|停止对|取消|别再|不再|不想"),
+    (Sense::If, "if|unless|in case|when|whenever|once|as soon as|until|only after|after|before|should it|provided|如果|要是|假如|假设|倘若|万一|一旦|若|除非|当|等到|等|的话|只有当|只有在|直到|以后|的时候|时再"),
     (Sense::IfPolite, "if possible|if you can|if you could|if that's ok|if it's ok|if you don't mind|when you can|when you get a chance|when you have time|when possible|once you can|if at all possible|as soon as possible|asap|before it gets worse|可以的话|方便的话|行的话|没问题的话|如果可以|如果可以的话|如果方便|如果方便的话|要是方便|有空的话|有空"),
     (Sense::Please, "please|pls|plz|make it so that|make it so|make sure|make sure that|ensure|ensure that|see to it that|确保|保证|kindly|go ahead and|let's|lets|i need you to|i want you to|i would like you to|i'd like you to|we need to|i need to|i want to|we want to|we should|time to|just|quickly|请|麻烦|帮我|帮忙|劳烦|请帮我|帮|拜托|给我|快|赶紧|赶快|快点|马上|立刻|立即|需要把|我要|我想|我想把|我要把|好吗|好不好|行吗|行么|可以吗|可以么|好么|我想让|想把|要把|咱们把|让|使|替我"),
     (Sense::CanYou, "could we have|can we have|could i have|may i have|may we have|would it be possible to have|能不能有|能不能来|can you|could you|would you|will you|can u|could u|can we|could we|would you mind|can you please|could you please|can i get|could i get|can i have|any chance you could|能不能把|能把|可以把|可不可以把|能否把|能帮我|可以帮我|能不能帮我|可以帮忙|能帮忙|可不可以帮我|能否帮我|能给我|能不能给|能麻烦|可否把|可否将|能将|可否|请问能不能把|请问能把|请问可以把|能不能将|可以将"),
@@ -218,7 +220,7 @@ const TABLE: &[(Sense, &str)] = &[
     // ---- topics of questions
     (Sense::Logs, "log|logs|log lines|lines|stdout|stderr|stack trace|stacktrace|output of|error message|error messages|errors in|exception|exceptions|traceback|print out|日志|报错信息|错误日志|堆栈|报错|报什么错|打印了什么|输出了什么|异常信息|错误信息"),
     (Sense::Events, "event|events|warning events|warnings|事件|告警事件|警告事件|warning"),
-    (Sense::Status, "好了吗|好了没|好了没有|恢复了吗|恢复正常|起来没|in good shape|back to normal|recovered|status|state|health|healthy|ready|readiness|running|available|availability|rollout|progress|finished|done rolling|complete|completed|alive|up and running|up|how many pods|stuck|ok|fine|converged|roll-out|状态|健康|健康状况|就绪|正常|可用|存活|进度|完成|发布进度|发布情况|发布状态|运行情况|运行状态|滚动更新|跑得|跑起来|起来了|好了|上线了|发布完|发完|更新完|还好|卡住|几个副本|多少副本|多少个副本|在跑|在运行"),
+    (Sense::Status, "跑着|在跑着|运行着|好了吗|好了没|好了没有|恢复了吗|恢复正常|起来没|in good shape|back to normal|recovered|status|state|health|healthy|ready|readiness|running|available|availability|rollout|progress|finished|done rolling|complete|completed|alive|up and running|up|how many pods|stuck|ok|fine|converged|roll-out|状态|健康|健康状况|就绪|正常|可用|存活|进度|完成|发布进度|发布情况|发布状态|运行情况|运行状态|滚动更新|跑得|跑起来|起来了|好了|上线了|发布完|发完|更新完|还好|卡住|几个副本|多少副本|多少个副本|在跑|在运行"),
     (Sense::Usage, "busiest|least busy|most loaded|least loaded|idle|最忙|最闲|busy|how busy|loaded|how loaded|under load|繁忙|忙不忙|忙吗|用的内存|用内存|用的cpu|用cpu|用的资源|用得最多|用的最多|usage|utilization|utilisation|consumption|consuming|consume|consumes|using|uses|resource usage|cpu usage|memory usage|hungry|heaviest|top|load|most memory|most cpu|how much memory|how much cpu|使用率|使用量|用量|占用|占了|利用率|资源使用|消耗|吃内存|吃|负载|用了多少|资源情况|水位|耗"),
     (Sense::History, "history|changed|change history|who changed|who scaled|who restarted|who deployed|who updated|what changed|recent changes|last changed|last modified|last deployed|deploys|deploy history|changes|audit|when was|git log|commits|who touched|touched|谁改|谁动|谁部署|谁扩|谁重启|谁发|历史|历史记录|变更|变更记录|变更历史|改动|改动记录|改了什么|改了啥|改过|修改记录|修改历史|发布记录|发布历史|提交记录|动过|什么时候改|最近的变更|最近变更|谁升级|谁回滚"),
     (Sense::Problem, "too small|too low|too high|too big|too tight|太小|太低|太大|太高|太紧|不够用|停电|断电|掉电|丢机器|丢了机器|少了机器|掉了机器|太慢|everything all right|everything alright|everything ok|everything okay|everything fine|everything in order|all good|short of something|一切正常|一切还好|都还好吗|缺什么|under pressure|pressure|memory pressure|disk pressure|out of disk|压力|磁盘压力|内存压力|怎么了|咋了|怎么啦|出啥事|啥毛病|what happened to|matter|the matter|up with|fix|repair|修复|修一下|修好|wrong|problem|problems|issue|issues|broken|failing|fail|fails|failed|failure|failures|unhealthy|not working|crash|crashes|crashing|crashed|crashloop|crashloopbackoff|crash looping|down|slow|error|errors|erroring|pending|oom|oomkilled|out of memory|evicted|flapping|degraded|unavailable|not ready|anomalies|anomaly|alert|alerts|trouble|bad|dying|died|dead|timing out|timeout|timeouts|imagepullbackoff|latency|unstable|hanging|hangs|on fire|outage|问题|异常|故障|毛病|不对劲|挂|挂了|崩|崩溃|崩了|失败|出错|出问题|有问题|不正常|不健康|不可用|超时|慢|变慢|很慢|卡|起不来|启动不了|启动不起来|拉不起来|报警|告警|错误|错误率|重启不了|不工作|宕机|宕|没起来|起不来了|出了什么|出事|哪里不对|抖动|延迟"),
@@ -238,7 +240,7 @@ const TABLE: &[(Sense, &str)] = &[
     (Sense::No, "no|ah no|oh no|no no|forget that|leave everything as it is|leave it as it is|leave things as they are|leave it alone|保持现状|维持现状|还是算了|还是不用了|还是不了|先算了|当我没说|没事|nope|nah|never mind|nevermind|forget it|forget about it|abort|stop it|cancel|cancel that|cancel it|not now|scratch that|leave it|算了|不|不了|不是|取消|不用了|不要了|没事了|先不弄了|别弄了|放弃|不做了|作罢|不必了|不用|不要"),
     (Sense::Greeting, "谢啦|谢谢啦|谢谢你|谢谢您|感谢感谢|多谢啦|辛苦啦|辛苦|thanks a lot|many thanks|thanks a bunch|thank you so much|thanks so much|great work|nice work|well done|take care|see you|have a nice day|good to know|got it|that helped|that helps|that worked|it helped|much appreciated|appreciate it|appreciated|帮大忙了|明白了|懂了|hi|hello|hey|good morning|good afternoon|good evening|howdy|hiya|yo|greetings|thanks|thank you|thx|ty|cheers|bye|goodbye|good night|well done|nice|great|cool|awesome|good job|你好|您好|嗨|哈喽|早上好|下午好|晚上好|早|谢谢|多谢|感谢|谢了|辛苦了|再见|拜拜|晚安|在吗|在么|厉害|不错|棒|好样的|牛"),
     (Sense::Help, "能干啥|都能干啥|你都能干啥|你都会啥|你会干啥|能做啥|你能做啥|都能做什么|what are you able to do|what are you good for|what can i ask|what can i ask you|your capabilities|show me what you can do|help|help me|what can you do|who are you|what are you|how do i use you|what do you do|how does this work|usage help|how can you help|what commands|你能做什么|你会什么|你是谁|你可以做什么|你能干什么|你能干啥|怎么用你|帮助|使用说明|有什么功能|你能帮我做什么|你会做什么|你都能做什么|怎么使用|有哪些命令"),
-    (Sense::Filler, "will do|is plenty|are plenty|plenty|is enough|are enough|enough|suffices|is sufficient|goes|go|each of|of them|of those|就够了|够了|就够|就行|就行了|就好|就好了|即可|足够|一遍|一下子|那条|这条|sorry|so sorry|pardon|pardon me|excuse me|apologies|my apologies|不好意思|抱歉|对不起|哎呀|哎|嗨呀|呃|额|那边|那里|back|kubectl|do|the|a|an|my|our|your|i|we|you|me|us|there|here|now|right now|currently|with|only|well|um|uh|oh|exactly to|total|in total|service's|each of|be|been|will|would|also please|and also|per|than|then please|let|认为|作为|以为|到底|遇到|收到|看到|达到|得到|一下|下|吧|啊|了|呀|哦|哈|我|我们|你|您|们|现在|目前|当前|一起|统一|一直|一些|成功|那|这|就|才|还|都要|大家|同学|老板|兄弟|亲|哥|姐|后|前|只|仅|只要|总共|一共|各|数|数量|值|量|是|有|要求|操作|执行|处理|进行|做|做个|做一次|一次|弄|搞|整|每|以|去|来|先|嗯那|至少|目标|上来|上去|下来|下去|起来|过来|回来|回去|线|期望|开|得|地|着|过|被|直接|重新|统统|第|从而|该|某"),
+    (Sense::Filler, "keep|特别|区别|级别|类别|分别|性别|will do|is plenty|are plenty|plenty|is enough|are enough|enough|suffices|is sufficient|goes|go|each of|of them|of those|就够了|够了|就够|就行|就行了|就好|就好了|即可|足够|一遍|一下子|那条|这条|sorry|so sorry|pardon|pardon me|excuse me|apologies|my apologies|不好意思|抱歉|对不起|哎呀|哎|嗨呀|呃|额|那边|那里|back|kubectl|do|the|a|an|my|our|your|i|we|you|me|us|there|here|now|right now|currently|with|only|well|um|uh|oh|exactly to|total|in total|service's|each of|be|been|will|would|also please|and also|per|than|then please|let|认为|作为|以为|到底|遇到|收到|看到|达到|得到|一下|下|吧|啊|了|呀|哦|哈|我|我们|你|您|们|现在|目前|当前|一起|统一|一直|一些|成功|那|这|就|才|还|都要|大家|同学|老板|兄弟|亲|哥|姐|后|前|只|仅|只要|总共|一共|各|数|数量|值|量|是|有|要求|操作|执行|处理|进行|做|做个|做一次|一次|弄|搞|整|每|以|去|来|先|嗯那|至少|目标|上来|上去|下来|下去|起来|过来|回来|回去|线|期望|开|得|地|着|过|被|直接|重新|统统|第|从而|该|某"),
 ];
 
 type Phrases = HashMap<&'static str, Vec<Sense>>;
@@ -285,6 +287,12 @@ pub(super) fn environment_group(name: &str) -> Option<&'static str> {
     // a common name for where customers are, and too common a word to mean it in a sentence
     if lower.split(['-', '_', '.', '/']).any(|part| part == "live") {
         return Some("prod");
+    }
+    // 演练, 灾备
+    if let Some(group) =
+        ["drill", "dr"].into_iter().find(|g| lower.split(['-', '_', '.', '/']).any(|p| p == *g))
+    {
+        return Some(group);
     }
     let part = || {
         lower.split(['-', '_', '.', '/']).find_map(|part| match english(part) {

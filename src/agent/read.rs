@@ -1,6 +1,7 @@
 //! From the clauses of a command to drafts: which verb, which workloads, where, and which values were said.
 
 use super::{
+    bare,
     clause::{Clause, Mood, is_value, is_verb},
     draft::{Draft, Place, Verb},
     lexicon::Sense,
@@ -76,6 +77,11 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
 /// A clause that leaves something out takes it from the clause before it.
 fn push(found: &mut Vec<Draft>, mut part: Draft, waiting: &Draft) {
     let before = found.last().unwrap_or(waiting);
+    let own = !part.targets.is_empty();
+    if found.is_empty() && own && before.targets.iter().any(|t| !part.targets.contains(t)) {
+        // a value said of another workload is not dropped in silence
+        part.unclear.extend(before.images.iter().cloned());
+    }
     if part.targets.is_empty() && part.unknown.is_empty() && !part.all && part.change.is_none() {
         part.targets.clone_from(&before.targets);
         part.unknown.clone_from(&before.unknown);
@@ -242,7 +248,10 @@ fn draft_as(items: &[Item], names: &Names, before: &[Verb]) -> Draft {
     if draft.verbs.is_empty() && items.iter().any(version) && !draft.targets.is_empty() {
         draft.verbs = vec![Verb::SetImage];
     }
-    // "x to 4": the number says what is wanted
+    // "6 x in prod", "x to 4": the number says what is wanted
+    if draft.verbs.is_empty() && bare::is_amount(items) {
+        draft.verbs = vec![Verb::Scale, Verb::SetImage];
+    }
     let whole = items.iter().any(|i| matches!(i.what, What::Number(Number::Whole(_))));
     let to = items.iter().any(|i| i.is(Sense::To));
     if draft.verbs.is_empty() && whole && to && !draft.targets.is_empty() {

@@ -31,6 +31,8 @@ pub(super) struct Subject {
     pub(super) namespaces: Vec<String>,
     /// Words where a workload should stand, with what they may have meant.
     pub(super) unknown: Vec<(String, Vec<String>)>,
+    /// The container said.
+    pub(super) container: Option<String>,
     /// The span of time said.
     pub(super) window: Option<Window>,
 }
@@ -51,6 +53,13 @@ pub(super) fn subject(
 ) -> Subject {
     let part = read::draft(items, names);
     let mut found = Subject { unknown: part.unknown, ..Subject::default() };
+    let containers = |word: &&String| {
+        let workloads: Vec<String> = part.targets.iter().flat_map(|t| t.names.clone()).collect();
+        names.has_container(&workloads, word)
+    };
+    let mut words = items.iter().filter(|i| i.what == What::Unknown).map(|i| &i.text);
+    found.container =
+        part.container.as_ref().filter(containers).or(words.find(containers)).cloned();
     let said: Vec<&String> = part.targets.iter().flat_map(|t| &t.names).collect();
     let meant: Vec<&Workload> = inventory
         .workloads
@@ -202,7 +211,14 @@ pub(super) fn calls(
         name: spec.name.clone(),
         arguments: Value::Object(arguments),
     };
-    let arguments = |about: About<'_>| arguments(spec, items, about, subject.window);
+    let arguments = |about: About<'_>| {
+        let mut found = arguments(spec, items, about, subject.window)?;
+        let takes = spec.input_schema["properties"].get("container").is_some();
+        if let Some(container) = subject.container.as_ref().filter(|_| takes) {
+            found.insert("container".to_owned(), json!(container));
+        }
+        Some(found)
+    };
     let mut found: Vec<ToolCall> = Vec::new();
     for target in subject.workloads.iter().take(limit) {
         let name = target.names.first().map(String::as_str);
@@ -357,7 +373,8 @@ fn grep(items: &[Item]) -> Option<String> {
     let is_text = |item: &&Item| {
         matches!(item.what, What::Unknown | What::Quoted | What::Tag | What::Number(_))
     };
-    if let Some(quoted) = items.iter().find(|i| i.what == What::Quoted) {
+    let logs = searches || items.iter().any(|i| i.is(Sense::Logs));
+    if let Some(quoted) = items.iter().find(|i| logs && i.what == What::Quoted) {
         return Some(quoted.text.clone());
     }
     items.iter().enumerate().find_map(|(at, item)| {

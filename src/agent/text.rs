@@ -28,7 +28,8 @@ pub(super) enum TokenKind {
 
 /// Splits a message into tokens.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
-    let chars: Vec<char> = text.chars().map(fold).filter(|c| !is_invisible(*c)).collect();
+    let raw: Vec<char> = text.chars().filter(|c| !is_invisible(fold(*c))).collect();
+    let chars: Vec<char> = raw.iter().copied().map(fold).collect();
     let mut found = Vec::new();
     let (mut at, mut spaced) = (0, true);
     while at < chars.len() {
@@ -47,7 +48,9 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
             None if is_han(c) => (TokenKind::Han, at + 1, at..at + 1),
             None => (TokenKind::Punct, at + 1, at..at + 1),
         };
-        let text: String = chars[inner].iter().collect();
+        // what is quoted stays as it was written
+        let source = if kind == TokenKind::Quoted { &raw } else { &chars };
+        let text: String = source[inner].iter().collect();
         found.push(Token { kind, lower: text.to_lowercase(), text, spaced });
         at = end;
         spaced = false;
@@ -108,7 +111,7 @@ fn word_end(chars: &[char], start: usize) -> usize {
             || thousands
             || c == '_'
             || c == '='
-            || (value && !is_clause_mark(c))
+            || (value && (!is_clause_mark(c) || lists_on(&chars[end..])))
             || (c == '%' && chars[end - 1].is_ascii_digit())
         {
             end += 1;
@@ -117,6 +120,13 @@ fn word_end(chars: &[char], start: usize) -> usize {
         }
     }
     end
+}
+
+/// `KEY=a,b`: a comma inside a value, unless another `KEY=` follows it.
+fn lists_on(chars: &[char]) -> bool {
+    let word: Vec<char> =
+        chars[1..].iter().copied().take_while(|c| is_word(*c) || *c == '_').collect();
+    chars[0] == ',' && !word.is_empty() && chars.get(1 + word.len()) != Some(&'=')
 }
 
 fn is_clause_mark(c: char) -> bool {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     bare,
+    clause::is_verb,
     draft::{Amount, Draft},
     lexicon::Sense,
     names::Names,
@@ -70,7 +71,11 @@ fn amount(items: &[Item], at: usize, before: &[&Item]) -> Amount {
     };
     let down = has(Sense::Down) || has(Sense::Remove) || has(Sense::Fewer) || said("down");
     let sign = if down { -1 } else { 1 };
-    let to = before.first().is_some_and(|b| b.is(Sense::To));
+    // 提到 5 says to how many
+    let to = before.first().is_some_and(|b| {
+        b.is(Sense::To)
+            || b.sense().is_some_and(is_verb) && b.text.ends_with(['到', '至', '成', '为'])
+    });
     if items[at].text.starts_with('+') {
         return Amount::By(number);
     }
@@ -222,8 +227,13 @@ enum Value {
 fn value_after(items: &[Item], key: usize) -> Value {
     let next_key = items[key + 1..]
         .iter()
-        .position(|i| {
-            matches!(i.what, What::Unknown) && is_env_key(&i.text) && i.text.contains('_')
+        .enumerate()
+        .position(|(n, i)| {
+            let assigned = |at: usize| items.get(at + 1).is_some_and(|next| next.is(Sense::To));
+            let at = key + 1 + n;
+            matches!(i.what, What::Unknown)
+                && is_env_key(&i.text)
+                && (i.text.contains('_') || assigned(at))
         })
         .map_or(items.len(), |n| key + 1 + n);
     let is_to = |at: &usize| {

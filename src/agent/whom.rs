@@ -69,7 +69,10 @@ pub(super) fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
     if !draft.targets.is_empty() {
         // beside a workload that is known, a word that is not in one row with it and like no name is only a word
         let rows = strange::in_a_row(items);
-        draft.unknown.retain(|(word, near)| !near.is_empty() || rows.contains(&word.as_str()));
+        let targets: Vec<String> = draft.targets.iter().flat_map(|t| t.names.clone()).collect();
+        draft.unknown.retain(|(word, near)| {
+            !near.is_empty() || rows.contains(&word.as_str()) || names.has_container(&targets, word)
+        });
     }
     kinds(items, draft);
     places_of_their_own(items, names, draft);
@@ -138,7 +141,9 @@ pub(super) fn container(items: &[Item], draft: &mut Draft) {
                 || item.sense().is_some_and(|s| matches!(s, Sense::Domain)))
     };
     let after = items.get(at + 1).filter(is_name);
-    let before = at.checked_sub(1).and_then(|i| items.get(i)).filter(is_name);
+    // hl7 这个容器
+    let points = |i: &&Item| i.is(Sense::It) || i.is(Sense::Filler) || i.is(Sense::Of);
+    let before = items[..at].iter().rev().find(|i| !points(i)).filter(is_name);
     // 容器 comes after the name in both languages; -c comes before it
     let chosen = if items[at].text == "-c" { after } else { before.or(after) };
     if let Some(item) = chosen {

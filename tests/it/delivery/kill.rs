@@ -257,7 +257,7 @@ fn conversations(
 /// Waits until the thread was told of this state.
 async fn told(chatops: &ChatOps, state: ChangeState) {
     let thread = ThreadId(THREAD.into());
-    let mut events = chatops.subscribe(&thread);
+    let (_, mut events) = chatops.subscribe(&thread);
     loop {
         let messages = chatops.store().messages(&thread, 0).await.unwrap();
         if messages.iter().any(|message| told_state(message) == Some(state)) {
