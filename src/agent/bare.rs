@@ -71,7 +71,7 @@ pub(super) fn after(items: &[Item], at: usize) -> Option<&Item> {
                     | Sense::Of
                     | Sense::Object
             )
-        )
+        ) || item.what == What::Han
     };
     let mut rest = items.get(at + 1..)?.iter().filter(|i| !small(i) || i.is(Sense::On));
     let next = rest.find(|i| !i.is(Sense::On) || is_value(i))?;

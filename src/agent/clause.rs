@@ -253,11 +253,11 @@ fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mood {
     if items[..verb_at].iter().any(|i| i.is(Sense::Reported)) {
         return Mood::Perhaps;
     }
-    if has(Sense::CanYou) {
+    let polite = items[verb_at].text.to_lowercase().starts_with("would you mind");
+    if has(Sense::CanYou) || polite {
         return Mood::Command;
     }
-    let ability = items.iter().position(|i| i.is(Sense::Ability));
-    if let Some(at) = ability {
+    if let Some(at) = items.iter().position(|i| i.is(Sense::Ability)) {
         return of_ability(items, at, verb_at, question_mark || ends_asking);
     }
     if ends_asking {
@@ -397,7 +397,7 @@ fn restrained(items: &[Item]) -> Option<Mood> {
 fn without_verb(items: &[Item], asking: bool, valued: bool) -> Mood {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
     // "could you make that ... 4?" asks for it
-    let asks_for_it = has(Sense::Object) && (has(Sense::CanYou) || has(Sense::Ability));
+    let asks_for_it = has(Sense::CanYou) || has(Sense::Object) && has(Sense::Ability);
     // "LEVEL becomes debug" looks at nothing
     let looks = (0..items.len())
         .any(|at| items[at].is(Sense::Look) && !(at > 0 && items[at - 1].is(Sense::To)));

@@ -1,6 +1,7 @@
 //! Orders taken back or corrected in the same message: "scale x to 9, no, 8", 算了不用了. Only what still stands is read.
 
 use super::{
+    bare,
     clause::{Clause, Mood, is_value},
     draft::{Draft, Verb},
     lexicon::{self, Sense},
@@ -70,7 +71,10 @@ pub(super) fn correct_last(drafts: &mut [Draft], clauses: &[Clause], names: &Nam
     let begins = clauses.iter().find(|c| !c.items.iter().all(|i| i.is(Sense::Filler)));
     let begins = begins.is_some_and(|c| takes_back(c) && c.items.iter().any(corrects));
     let rest = rest(clauses);
-    if !begins || rest.is_empty() {
+    // "no, make that 4", "no, 4"
+    let refused = clauses.first().is_some_and(takes_back)
+        && rest.iter().all(|c| bare::is_amount(&c.items) || c.items.iter().any(corrects));
+    if !(begins || refused) || rest.is_empty() {
         return false;
     }
     correct(drafts, &rest, names);
@@ -91,6 +95,11 @@ fn takes_back(clause: &Clause) -> bool {
         return false;
     }
     let rest: Vec<&Item> = said.filter(|i| !is_empty_talk(i)).collect();
+    // "not x" only says which is not meant
+    let excludes = clause.items.iter().any(|i| matches!(i.text.as_str(), "不是" | "not"));
+    if excludes && !rest.is_empty() {
+        return false;
+    }
     rest.is_empty() || rest.iter().any(|i| is_value(i) || is_meant(i))
 }
 
@@ -140,6 +149,7 @@ fn rest(clauses: &[Clause]) -> Vec<Clause> {
 
 /// Puts what is meant in place of what was said first.
 fn correct(drafts: &mut [Draft], rest: &[Clause], names: &Names) {
+    let mut said_before = false;
     for clause in rest {
         let part = read::draft(&clause.items, names);
         let same = |draft: &Draft| {
@@ -166,6 +176,13 @@ fn correct(drafts: &mut [Draft], rest: &[Clause], names: &Names) {
             continue;
         }
         let valued = clause.items.iter().any(is_value);
+        // "no, 2, or 4" is a question
+        if valued && said_before && part.targets.is_empty() {
+            let values = clause.items.iter().filter(|i| is_value(i));
+            draft.unclear.extend(values.map(|i| i.text.clone()));
+            continue;
+        }
+        said_before |= valued;
         if valued {
             values_instead(draft, &clause.items, names);
         }

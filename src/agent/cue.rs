@@ -112,7 +112,8 @@ fn is_place(item: &Item) -> bool {
 pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
     let said = Said::of(items);
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
-    let logs = has(Sense::Logs) || said.any(LOGS);
+    let document = matches!(kind(items), Some("ConfigMap" | "Secret"));
+    let logs = has(Sense::Logs) || said.any(LOGS) && !document;
     let events = has(Sense::Events);
     let mut found = Vec::new();
     // "list every problem": nobody's logs, and the logs of nobody cannot be read

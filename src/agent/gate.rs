@@ -224,7 +224,10 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
     let conditional = with(Mood::Conditional).next().is_some();
     // 今晚没人用 only tells why
     let later = with(Mood::Later).any(|c| {
-        verb(&c) || c.items.iter().any(is_value) || c.items.iter().all(|i| i.name().is_none())
+        let nobody = c.items.windows(2).any(|w| w[0].text == "没" && w[1].text.starts_with('人'));
+        !nobody && verb(&c)
+            || c.items.iter().any(is_value)
+            || c.items.iter().all(|i| i.name().is_none())
     });
     // 隔一会儿就重启，咋回事: when it happens, and a question about it
     let wonders = |c: &Clause| {
@@ -305,6 +308,11 @@ fn forbids_the_same(clause: &Clause, drafts: &[Draft], names: &Names) -> bool {
         matches!(i.sense(), Some(Sense::Env(_))) || i.name().is_some_and(|n| n.workloads.is_empty())
     };
     if part.verbs.is_empty() && part.targets.is_empty() && clause.items.iter().any(place) {
+        return false;
+    }
+    // "nobody uses x" tells why
+    let nobody = |i: &Item| matches!(i.text.to_lowercase().as_str(), "nobody" | "no one" | "noone");
+    if part.verbs.is_empty() && clause.items.iter().any(nobody) {
         return false;
     }
     // "the limit stays as it is" is about something else than what is changed
@@ -419,8 +427,12 @@ fn without_command(items: &[Item], clauses: &[Clause]) -> Intent {
     // "is it fine now?"
     let points = |i: &Item| i.is(Sense::It) || i.text.to_lowercase().starts_with("is it");
     let has_it = items.iter().any(points) && asking && items.len() <= 6;
+    // "the last three changes"
+    let listed =
+        items.windows(2).any(|w| matches!(w[0].what, What::Number(_)) && w[1].is(Sense::History));
     let variable = |i: &Item| i.what == What::Unknown && values::is_env_key(&i.text);
     if any_name
+        || listed
         || (asking && items.iter().any(variable))
         || (topic && (asking || objects || place || strong_topic(items)))
         || has(Sense::LastChange)

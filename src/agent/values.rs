@@ -74,7 +74,7 @@ fn amount(items: &[Item], at: usize, before: &[&Item]) -> Amount {
     // 提到 5 says to how many
     let to = before.first().is_some_and(|b| {
         b.is(Sense::To)
-            || b.sense().is_some_and(is_verb) && b.text.ends_with(['到', '至', '成', '为'])
+            || b.sense().is_some_and(is_verb) && b.text.ends_with(['到', '至', '成', '为', '回'])
     });
     if items[at].text.starts_with('+') {
         return Amount::By(number);
@@ -243,11 +243,15 @@ fn value_after(items: &[Item], key: usize) -> Value {
             || text.ends_with(['到', '为', '成', '至'])
     };
     let to = (key + 1..next_key).rev().find(is_to);
-    let Some(to) = to else {
+    let Some(mut to) = to else {
         // MAX_CONNECTIONS 500, MAX_CONNECTIONS 改 500
         return bare::after(&items[..next_key], key)
             .map_or(Value::None, |next| Value::One(next.text.clone()));
     };
+    // 改成只有 a: small words before the value
+    while items.get(to + 1).is_some_and(|i| i.is(Sense::Filler) && is_han_text(&i.text)) {
+        to += 1;
+    }
     let mut end = to + 1;
     let ends = |item: &Item, first: bool| {
         matches!(item.what, What::Han | What::Mark(_))
