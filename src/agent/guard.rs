@@ -58,7 +58,7 @@ pub(super) async fn second_opinion(
     let limit = Duration::from_secs(budget.opinion_seconds);
     let opinion = tokio::time::timeout(limit, choose(session, &said, items)).await;
     match opinion.unwrap_or_else(|_| Err(ModelError::Cancelled)) {
-        Ok(Some(other)) => other.verb().filter(|other| *other != verb),
+        Ok(Some(other)) => other.verb().filter(|other| doubts(draft, verb, *other)),
         Ok(None) => None,
         Err(error) => {
             session.because(&format!("the model has no opinion: {error}"));
@@ -66,6 +66,16 @@ pub(super) async fn second_opinion(
             None
         }
     }
+}
+
+/// Whether another verb raises a doubt: not one that has no use for the value that was said, nor any where the kind of value
+/// leaves no choice (a variable, an amount of memory, a version).
+fn doubts(draft: &Draft, verb: Verb, other: Verb) -> bool {
+    let valued = draft.has_value();
+    let of_its_kind = matches!(verb, Verb::SetEnv | Verb::SetResources)
+        || verb == Verb::SetImage && draft.images.iter().any(|image| image.contains('.'));
+    let no_use = matches!(other, Verb::Restart | Verb::Rollback | Verb::Undo);
+    other != verb && !(valued && (of_its_kind || no_use))
 }
 
 /// Asks the model what an unknown phrasing may mean; only a call whose every argument was said comes back.

@@ -50,11 +50,18 @@ async fn a_model_that_agrees_is_named_in_the_outcome() {
 
 #[tokio::test]
 async fn where_the_model_disagrees_the_operator_is_asked() {
-    let (mut talk, _) = talk(Script::default().call("restart", json!({"workload": "ledger-api"})));
-    let outcome = talk.say("scale ledger-api to 5").await;
+    let (mut talk, _) = talk(Script::default().call("rollback", json!({"workload": "ledger-api"})));
+    let outcome = talk.say("restart ledger-api").await;
     let TurnResult::Clarify { choices, .. } = &outcome.result else { panic!("{outcome:?}") };
     assert_eq!(choices.len(), 2);
     let outcome = talk.say(&choices[0].say.clone()).await;
+    assert_eq!(operations(&outcome), ["restart bank-prod/ledger-api"]);
+}
+
+#[tokio::test]
+async fn a_doubt_that_has_no_use_for_the_value_said_counts_for_nothing() {
+    let (mut talk, _) = talk(Script::default().call("restart", json!({"workload": "ledger-api"})));
+    let outcome = talk.say("scale ledger-api to 5").await;
     assert_eq!(operations(&outcome), ["scale bank-prod/ledger-api 5"]);
 }
 
