@@ -1,4 +1,4 @@
-//! Orders that say nothing but what, where and how many: "6 gateways in prod", 预发 3 个, "4 of them please".
+//! Orders without a verb: only what, where and how many ("6 gateways in prod", 预发 3 个), or a value right behind its name.
 
 use super::{
     clause::is_value,
@@ -81,9 +81,4 @@ pub(super) fn after(items: &[Item], at: usize) -> Option<&Item> {
         && rest.next().is_none_or(|i| i.is(Sense::On) || i.name().is_some());
     let value = word || is_value(next) || matches!(next.what, What::Quoted | What::Measure);
     (value && !matches!(next.what, What::KeyValue(..))).then_some(next)
-}
-
-/// Whether a word is followed by its value.
-pub(super) fn value_beside(items: &[Item], at: usize) -> bool {
-    after(items, at).is_some()
 }

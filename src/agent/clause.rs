@@ -305,7 +305,7 @@ fn tells_how_it_is(items: &[Item]) -> bool {
 /// "KEY of x to 60s", "KEY on x must be 10".
 fn sets_variable(items: &[Item]) -> bool {
     let key = items.iter().position(|i| i.what == What::Unknown && is_env_key(&i.text));
-    if key.is_some_and(|key| items[key].text.contains('_') && bare::value_beside(items, key)) {
+    if key.is_some_and(|key| items[key].text.contains('_') && bare::after(items, key).is_some()) {
         return true;
     }
     let to = |i: &Item| i.is(Sense::To) || i.text.ends_with(" be");

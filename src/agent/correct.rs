@@ -1,4 +1,4 @@
-//! Orders taken back or corrected in the same message: "scale x to 9, no, 8", 算了不用了. Only what still stands is read.
+//! Orders taken back or corrected, in the same message ("scale x to 9, no, 8", 算了不用了) or in the next: what still stands.
 
 use super::{
     bare,
@@ -240,11 +240,10 @@ fn values_instead(draft: &mut Draft, items: &[Item], names: &Names) {
         },
         [Verb::SetImage] => draft.images = values::images(&as_value(items), names),
         verbs if verbs.contains(&Verb::Scale) => {
-            let amounts = values::amounts(items);
             if verbs.contains(&Verb::SetImage) {
                 draft.images = values::images(&as_value(items), names);
             }
-            draft.amounts = amounts;
+            draft.amounts = values::amounts(items);
         }
         _ => draft.unclear.extend(spoken),
     }

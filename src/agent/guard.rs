@@ -1,5 +1,6 @@
 //! What the model may say about a change: it sees change tools whose arguments can only be names and values that the
 //! operator said, its call is checked against the words, and it can only raise a doubt or make a suggestion.
+//! A suggestion needs a yes unless the kind of value that was said asks for the same.
 
 use std::{collections::BTreeMap, time::Duration};
 

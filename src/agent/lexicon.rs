@@ -282,20 +282,17 @@ pub(super) fn can_mean(phrase: &str, sense: Sense) -> bool {
 
 /// The group a name of an environment or namespace belongs to: `production` and `shop-prod` are `prod`.
 pub(super) fn environment_group(name: &str) -> Option<&'static str> {
+    // names of environments that are too common, or too short, to mean one in a sentence
+    const PARTS: [(&str, &str); 3] = [("live", "prod"), ("drill", "drill"), ("dr", "dr")];
     let lower = name.to_lowercase();
-    let whole = english(&lower).or_else(|| chinese(&lower));
-    // a common name for where customers are, and too common a word to mean it in a sentence
-    if lower.split(['-', '_', '.', '/']).any(|part| part == "live") {
-        return Some("prod");
-    }
-    // 演练, 灾备
-    if let Some(group) =
-        ["drill", "dr"].into_iter().find(|g| lower.split(['-', '_', '.', '/']).any(|p| p == *g))
-    {
+    let parts = || lower.split(['-', '_', '.', '/']);
+    let named = PARTS.iter().find(|(said, _)| parts().any(|part| part == *said));
+    if let Some((_, group)) = named {
         return Some(group);
     }
+    let whole = english(&lower).or_else(|| chinese(&lower));
     let part = || {
-        lower.split(['-', '_', '.', '/']).find_map(|part| match english(part) {
+        parts().find_map(|part| match english(part) {
             Some(Sense::Env(group)) => Some(group),
             _ => None,
         })

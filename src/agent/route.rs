@@ -99,10 +99,10 @@ pub(super) fn subject(
     if found.workloads.is_empty() && found.other.is_none() && found.unknown.is_empty() {
         found.workloads = declaring(items, names, &part.place, inventory);
     }
-    if found.other.is_none() {
-        found.other = beside(spoken, &found.workloads, inventory);
+    if found.other.is_none() && spoken == Some(AUTOSCALER) {
+        found.other = autoscaler(&found.workloads, inventory);
     }
-    if found.other.is_some() && spoken.is_some_and(|kind| kind == "HorizontalPodAutoscaler") {
+    if found.other.is_some() && spoken == Some(AUTOSCALER) {
         found.workloads.clear();
     }
     found.namespaces = part.place.namespaces.clone();
@@ -128,19 +128,19 @@ fn declaring(items: &[Item], names: &Names, place: &Place, inventory: &Inventory
     if found.len() <= 3 { found } else { Vec::new() }
 }
 
-/// The autoscaler of a workload: of that kind, in its namespace, and named after it or the only one there.
-fn beside(
-    spoken: Option<&str>,
+const AUTOSCALER: &str = "HorizontalPodAutoscaler";
+
+/// The autoscaler of a workload: in its namespace, and named after it or the only one there.
+fn autoscaler(
     workloads: &[Target],
     inventory: &Inventory,
 ) -> Option<(String, String, Option<String>)> {
-    let (kind, workload) =
-        (spoken.filter(|kind| *kind == "HorizontalPodAutoscaler")?, workloads.first()?);
+    let workload = workloads.first()?;
     let name = workload.names.first()?;
     let here: Vec<&ObjectRef> = inventory
         .others
         .iter()
-        .filter(|o| o.kind == kind && o.namespace == workload.namespace)
+        .filter(|o| o.kind == AUTOSCALER && o.namespace == workload.namespace)
         .collect();
     let named = here.iter().find(|o| o.name.contains(name.as_str()));
     let only = here.first().filter(|_| here.len() == 1);

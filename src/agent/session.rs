@@ -300,7 +300,8 @@ impl<'a> Session<'a> {
         TurnResult::Change(operations)
     }
 
-    /// A request in words nobody knows: the model may suggest one call, which the operator must confirm.
+    /// A request in words nobody knows: the model may suggest one call, which the operator must confirm
+    /// unless the kind of value that was said asks for the same.
     async fn suggest(&mut self, items: &[Item], names: &Names<'_>) -> TurnResult {
         let lang = self.turn.lang;
         if !self.turn.actor.has(Role::Operator) {

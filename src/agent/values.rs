@@ -338,11 +338,15 @@ pub(super) fn resources(items: &[Item], draft: &mut Draft) {
     }
 }
 
+/// A larger share than this is no amount that anybody means.
+const MOST_PERCENT: u32 = 1000;
+
 /// "double the memory limit": written as `×2`, and worked out once the workload is known.
 fn relative(items: &[Item], draft: &mut Draft) {
     let more = items.iter().any(|i| i.is(Sense::More) || i.is(Sense::Up));
     let fewer = items.iter().any(|i| i.is(Sense::Fewer) || i.is(Sense::Down));
     let percent = items.iter().find_map(|i| i.text.strip_suffix('%')?.trim().parse::<u32>().ok());
+    let percent = percent.filter(|percent| *percent <= MOST_PERCENT);
     let factor = items.iter().find_map(|i| match i.sense() {
         Some(Sense::Double) => Some("×2".to_owned()),
         Some(Sense::Triple) => Some("×3".to_owned()),
