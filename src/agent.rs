@@ -27,6 +27,7 @@ mod resolve;
 mod route;
 mod scan;
 mod session;
+mod spoken;
 mod strange;
 mod text;
 mod values;

@@ -116,6 +116,8 @@ pub struct ToolSpec {
     pub name: String,
     /// For people.
     pub title: String,
+    /// For people who speak Chinese.
+    pub title_zh: String,
     /// For the model.
     pub description: String,
     /// JSON Schema of the arguments.

@@ -1,6 +1,6 @@
 //! `make bench`: start-up and memory of the program, messages through the loop, writes and watches of the sandbox, and the way
 //! from a request to the first tool call with the embedded model (`--model`). With `--peers`, only the model beside
-//! llama.cpp. Prints a Markdown table; medians, with minimum and maximum.
+//! llama.cpp, with `--ollama` beside Ollama. Prints a Markdown table; medians, with minimum and maximum.
 
 use std::{
     path::{Path, PathBuf},
@@ -47,12 +47,18 @@ fn main() -> anyhow::Result<()> {
     if given("--burn") {
         peers::burn();
     }
-    if given("--peers") {
+    if given("--peers") || given("--ollama") {
         drop(rustls::crypto::ring::default_provider().install_default());
         kubemate::model::candle::restart_with_own_threads()?;
-        return tokio::runtime::Runtime::new()?.block_on(peers::table(|line| println!("{line}")));
+        let runtime = tokio::runtime::Runtime::new()?;
+        let tell = |line: &str| println!("{line}");
+        return if given("--ollama") {
+            runtime.block_on(peers::ollama::table(tell))
+        } else {
+            runtime.block_on(peers::table(tell))
+        };
     }
-    let with_model = std::env::args().any(|argument| argument == "--model");
+    let with_model = given("--model");
     let runtime = tokio::runtime::Runtime::new()?;
     let rows = runtime.block_on(measure(with_model))?;
     println!("| what | goal | median | min | max | unit |\n|---|---|---|---|---|---|");

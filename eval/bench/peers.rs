@@ -1,5 +1,6 @@
 //! `make bench ARGS=--peers`: the embedded model beside llama.cpp's server, on the same file, the same two threads and in the
 //! same run, turn and turn about. Needs Python; the server comes from the Python package index into a folder of its own in the user's cache.
+//! `make bench ARGS=--ollama` does the same beside Ollama.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -23,6 +24,8 @@ use kubemate::{
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+pub(crate) mod ollama;
 
 const PACKAGE: &str = "xllamacpp==2026.10.11549";
 const THREADS: usize = 2;
@@ -49,22 +52,24 @@ pub(crate) async fn table(tell: impl Fn(&str)) -> anyhow::Result<()> {
     let ours = Ours::load(&config.cache).await?;
     let theirs = Theirs::start(&config.cache)?;
     tell("| what | kubemate | llama.cpp | ratio | unit |\n|---|---|---|---|---|");
-    let row = |what, unit, (mut ours, mut theirs): Pair| {
-        let (ours, theirs) = (median(&mut ours), median(&mut theirs));
-        let ratio = ours / theirs;
-        tell(&format!("| {what} | {ours:.1} | {theirs:.1} | {ratio:.2} | {unit} |"));
-    };
+    let row = |what, unit, pair| tell(&line(what, unit, pair));
     row("load", "s", (vec![ours.loaded], vec![theirs.loaded]));
-    let (read, written) = speed(&ours, &theirs).await?;
+    let (read, written) = speed(&ours, async |said, most| theirs.text(said, most).await).await?;
     row("prefill, 510 tokens", "tokens/s", read);
     row("decode, 128 tokens", "tokens/s", written);
-    let calls = calls(&ours, &theirs, &requests).await?;
+    let calls = calls(&ours, async |request| theirs.call(request).await, &requests).await?;
     row("request to tool call, prompt in the cache", "ms", calls);
     let memory = |pid| super::resident(pid).map(|mib| vec![mib]);
     let server = theirs.server.0.id();
     row("resident memory", "MiB", (memory(std::process::id())?, memory(server)?));
     row("decode, two busy processes", "tokens/s", busy(&ours, &theirs).await?);
     Ok(())
+}
+
+fn line(what: &str, unit: &str, (mut ours, mut theirs): Pair) -> String {
+    let (ours, theirs) = (median(&mut ours), median(&mut theirs));
+    let ratio = ours / theirs;
+    format!("| {what} | {ours:.1} | {theirs:.1} | {ratio:.2} | {unit} |")
 }
 
 fn median(samples: &mut [f64]) -> f64 {
@@ -190,9 +195,7 @@ impl Theirs {
     /// Tokens of the prompt per second, and of the answer, as the server itself measures them.
     async fn text(&self, said: &str, most: u32) -> anyhow::Result<(f64, f64)> {
         let system = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
-        let prompt = format!(
-            "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n"
-        );
+        let prompt = chatml(system, said);
         let body =
             json!({"prompt": prompt, "n_predict": most, "cache_prompt": false, "temperature": 0});
         let answer = self.http.post(format!("{}/completion", self.address)).json(&body);
@@ -230,6 +233,13 @@ impl Theirs {
     }
 }
 
+/// A prompt in the model's own form.
+fn chatml(system: &str, said: &str) -> String {
+    format!(
+        "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n"
+    )
+}
+
 /// The Python with the package, made when it is not there.
 fn installed(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
     let python = folder.join("bin/python");
@@ -249,23 +259,30 @@ fn installed(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
 }
 
 /// Reading and writing.
-async fn speed(ours: &Ours, theirs: &Theirs) -> anyhow::Result<(Pair, Pair)> {
+async fn speed(
+    ours: &Ours,
+    theirs: impl AsyncFn(&str, u32) -> anyhow::Result<(f64, f64)>,
+) -> anyhow::Result<(Pair, Pair)> {
     let (mut read, mut written) = (Pair::default(), Pair::default());
     for round in 0..ROUNDS {
         // different from the first word on, so that nothing is known of it
         let long =
             format!("{round} is the number. {}", "The cluster has nodes and pods. ".repeat(70));
         read.0.push(ours.text(&long, 1).await?.0);
-        read.1.push(theirs.text(&long, 1).await?.0);
+        read.1.push(theirs(&long, 1).await?.0);
         let count = format!("{round}: write the numbers from one to two hundred in words.");
         written.0.push(ours.text(&count, DECODED).await?.1);
-        written.1.push(theirs.text(&count, DECODED).await?.1);
+        written.1.push(theirs(&count, DECODED).await?.1);
     }
     Ok((read, written))
 }
 
 /// The same requests to both, the second time, when each has their beginnings in its cache.
-async fn calls(ours: &Ours, theirs: &Theirs, requests: &[ChatRequest]) -> anyhow::Result<Pair> {
+async fn calls(
+    ours: &Ours,
+    theirs: impl AsyncFn(&ChatRequest) -> anyhow::Result<()>,
+    requests: &[ChatRequest],
+) -> anyhow::Result<Pair> {
     let mut times = Pair::default();
     for round in 0..=ROUNDS {
         for request in requests {
@@ -277,7 +294,7 @@ async fn calls(ours: &Ours, theirs: &Theirs, requests: &[ChatRequest]) -> anyhow
             ours.model.chat(request.clone(), None, CancellationToken::new()).await?;
             let ours = begun.elapsed().as_secs_f64() * 1000.0;
             let begun = Instant::now();
-            theirs.call(&request).await?;
+            theirs(&request).await?;
             let theirs = begun.elapsed().as_secs_f64() * 1000.0;
             if round > 0 {
                 times.0.push(ours);

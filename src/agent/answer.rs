@@ -47,7 +47,9 @@ impl Session<'_> {
                 continue;
             }
             let spec = self.agent.parts.tools.spec(&call.name);
-            let title = spec.map_or(call.name.clone(), |s| s.title.clone());
+            let title = spec.map_or(call.name.clone(), |s| {
+                super::reply::pick(self.turn.lang, &s.title_zh, &s.title)
+            });
             self.progress("tool", title).await;
             self.calls.push(call.clone());
             match self.run_tool(&call).await {

@@ -51,10 +51,13 @@ fn without_dropped(drafts: &[Draft], clauses: &[Clause], names: &Names) -> Optio
         matches!(text.as_str(), "skip" | "forget about" | "forget") || text.ends_with("算了")
     };
     let clause = clauses.first().filter(|c| c.items.iter().any(drops))?;
-    let dropped = read::draft(&clause.items, names).targets;
+    let part = read::draft(&clause.items, names);
+    // half a name is enough among what was just named
+    let near = part.unknown.into_iter().flat_map(|(_, near)| near);
+    let dropped: Vec<String> = part.targets.into_iter().flat_map(|t| t.names).chain(near).collect();
     let is_dropped = |draft: &Draft| {
         let mut named = draft.targets.iter().flat_map(|t| &t.names);
-        named.any(|name| dropped.iter().any(|t| t.names.contains(name)))
+        named.any(|name| dropped.contains(name))
     };
     if dropped.is_empty()
         || clause.items.iter().any(is_value)

@@ -45,7 +45,7 @@ impl Said {
 }
 
 const LOGS: &str = "writing|been writing|wrote|saying|been saying|记了啥|记了什么|记录了什么|写了啥|写了什么|说了啥|说了什么|发了啥|发了什么|打了啥|吐了啥|吐了什么|输出了啥|报了什么|tail|print|prints|printed|printing|output|outputs|lines|stdout|stderr|logged|logging|stack trace|exception|exceptions|日志|打印|输出|打了什么|堆栈";
-const HAPPENING: &str = "happened|happening|going on|been reported|reported|发生了什么|发生什么|发生过什么|出现过什么|什么动静";
+const HAPPENING: &str = "happen|happened|happening|going on|been reported|reported|发生了什么|发生什么|发生过什么|出现过什么|什么动静|出过什么事|出过啥事|有什么事";
 const TOUCHED: &str = "touched|commit|commits|who changed|who scaled|who edited|who modified|deployed|shipped|released|改了|动了|动过|改过|改动|变更|谁改|谁动|上线了什么|发布了什么|提交";
 const CHANGED: &str = "change|changed|deploy|deployed|deployment|upgrade|upgraded|update|updated|scale|scaled|release|released|modified|edited|修改|变更|升级|降级|部署|上线|发布|扩容|缩容|改|动";
 const WHEN: &str = "when|how long ago|since when|什么时候|何时|多久前|哪天|几点";
@@ -173,7 +173,8 @@ fn usage(items: &[Item], subject: &Subject, said: &Said) -> bool {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
     let resource =
         has(Sense::Cpu) || has(Sense::Memory) || said.any("cpu|memory|mem|ram|内存|资源");
-    let bounds = has(Sense::Limit) || has(Sense::Request) || has(Sense::Config);
+    let quota = matches!(kind(items), Some("ResourceQuota" | "LimitRange"));
+    let bounds = has(Sense::Limit) || has(Sense::Request) || has(Sense::Config) || quota;
     let machines =
         kind(items) == Some("Node") || subject.other.as_ref().is_some_and(|o| o.0 == "Node");
     let tight = said.any(CLOSE);

@@ -283,6 +283,7 @@ fn free(draft: &mut Draft, slot: Slot, items: &[Item], part: Draft) -> bool {
                     && !i.is(Sense::Container)
                     && !i.is(Sense::Filler)
                     && !i.is(Sense::Of)
+                    && !i.is(Sense::It)
             };
             let mut words = items.iter().filter(word);
             draft.container = words.next().map(|i| i.text.clone());

@@ -112,8 +112,8 @@ pub(super) fn again(items: &[Item], names: &Names, state: &State) -> Option<Vec<
 /// Words of a message that only says about what else, where else or when else: "and in staging?", 那昨天呢.
 fn is_pointer(item: &Item) -> bool {
     use Sense::{
-        And, Ask, AskEnd, But, Domain, Env, EnvWord, Filler, For, From, Happened, In, Namespace,
-        Of, On, Same,
+        And, Ask, AskEnd, But, Domain, Env, EnvWord, Filler, For, From, Happened, In, It,
+        Namespace, Of, On, Please, Same, Set, Then,
     };
     item.name().is_some()
         || matches!(item.what, What::Measure | What::Number(_))
@@ -132,10 +132,14 @@ fn is_pointer(item: &Item) -> bool {
                     | From
                     | Happened
                     | In
+                    | It
                     | Namespace
                     | Of
                     | On
+                    | Please
                     | Same
+                    | Set
+                    | Then
             )
         })
 }

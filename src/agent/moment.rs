@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Span, Timestamp, Zoned, civil::Date, tz::Offset};
 use regex::{Captures, Regex};
 
-use super::number;
+use super::{number, spoken};
 
 /// From when to when; an open end is the beginning of everything or now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ const AROUND_MINUTES: i64 = 30;
 
 /// The span of time a message speaks of; `None` when it speaks of none.
 pub(super) fn window(text: &str, now: &Zoned) -> Option<Window> {
-    let text = text.to_lowercase();
+    let text = spoken::in_figures(&text.to_lowercase());
     if let Some(window) = relative(&text, now) {
         return Some(window);
     }

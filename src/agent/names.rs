@@ -141,6 +141,22 @@ impl<'a> Names<'a> {
         Some((name.clone(), said.chars().count()))
     }
 
+    /// How many characters at the beginning of `text` are only a part of a Han alias: 网关 of 支付网关.
+    pub(super) fn part_of_han(&self, text: &str) -> Option<usize> {
+        let ends: Vec<usize> = text.char_indices().map(|(at, c)| at + c.len_utf8()).collect();
+        let part = |count: &usize| {
+            let said = &text[..ends[count - 1]];
+            let of = |(alias, name): (&String, &Name)| {
+                let most = *count >= 3 && alias.starts_with(said);
+                !name.workloads.is_empty()
+                    && alias.as_str() != said
+                    && (most || alias.ends_with(said))
+            };
+            said.chars().all(super::text::is_han) && self.exact.iter().any(of)
+        };
+        (2..=ends.len().min(6)).rev().find(part)
+    }
+
     /// Names of workloads that an unknown word may have meant, best first, at most five.
     pub(super) fn near(&self, word: &str) -> Vec<String> {
         let named = self.inventory.workloads.iter().flat_map(|workload| {

@@ -217,9 +217,13 @@ fn name_at(tokens: &[Token], names: &Names, first: bool) -> Option<(Name, usize)
         if s == Sense::Look {
             // "search in prod: ..." is about a workload of that name, "search for ..." looks
             const AFTER_NAME: [&str; 7] = ["in", "to", "on", "at", "should", "needs", "must"];
-            let named = tokens
-                .get(1)
-                .is_some_and(|t| t.text == ":" || AFTER_NAME.contains(&t.lower.as_str()));
+            // search 是什么镜像
+            const AFTER_NAME_HAN: &str = "是在的要现为有也还最应挂起报跑";
+            let named = tokens.get(1).is_some_and(|t| {
+                t.text == ":"
+                    || AFTER_NAME.contains(&t.lower.as_str())
+                    || AFTER_NAME_HAN.contains(t.text.as_str())
+            });
             return first && !named;
         }
         !matches!(s, Sense::Env(_) | Sense::Domain | Sense::Kind(_) | Sense::Image | Sense::Secret)
@@ -370,6 +374,11 @@ fn han(tokens: &[Token], names: &Names) -> (What, usize) {
                 .map_or((What::Number(number), digits), |(what, used)| (what, used + digits))
         }
         (_, Some((sense, used))) => (What::Word(sense), used),
+        _ if let Some(used) =
+            names.part_of_han(&text).and_then(|n| tokens_of(&tokens[..run], n)) =>
+        {
+            (What::Unknown, used)
+        }
         _ if tokens[0].text == "半" => with_unit(Number::Other(0.5), &tokens[1..])
             .map_or((What::Han, 1), |(what, used)| (what, used + 1)),
         _ => (What::Han, 1),

@@ -26,7 +26,7 @@ pub(super) fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
         let after = items.get(at + 1);
         let article = before.is_some_and(|b| b.text.eq_ignore_ascii_case("the"));
         let excluder = if article { at.checked_sub(2).map(|i| &items[i]) } else { before };
-        if excluder.is_some_and(is_excluding) {
+        if excluder.is_some_and(is_excluding) || is_compared(items, at) {
             continue;
         }
         match &item.what {
@@ -71,7 +71,10 @@ pub(super) fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
         let rows = strange::in_a_row(items);
         let targets: Vec<String> = draft.targets.iter().flat_map(|t| t.names.clone()).collect();
         draft.unknown.retain(|(word, near)| {
-            !near.is_empty() || rows.contains(&word.as_str()) || names.has_container(&targets, word)
+            // half the name of the one that is named
+            !near.is_empty() && !near.iter().any(|name| targets.contains(name))
+                || rows.contains(&word.as_str())
+                || names.has_container(&targets, word)
         });
     }
     kinds(items, draft);
@@ -97,6 +100,22 @@ fn is_excluding(item: &Item) -> bool {
         item.text.to_lowercase().as_str(),
         "not" | "isn't" | "instead of" | "rather than" | "不是" | "而不是" | "并非" | "而非"
     )
+}
+
+/// "the same count as live", 跟生产一样: a place that only says how it is elsewhere.
+fn is_compared(items: &[Item], at: usize) -> bool {
+    let said = |at: Option<usize>, words: &[&str]| {
+        at.and_then(|at| items.get(at))
+            .is_some_and(|i| words.contains(&i.text.to_lowercase().as_str()))
+    };
+    let place = matches!(items[at].sense(), Some(Sense::Env(_)))
+        || items[at].name().is_some_and(|n| n.workloads.is_empty());
+    let before = at.checked_sub(1);
+    let same_before = items[..at].iter().rev().take(4).any(|i| i.is(Sense::Same));
+    let like = said(before, &["as", "like"]) && (same_before || said(before, &["like"]));
+    let like_han = said(before, &["跟", "和", "与"])
+        && items[at + 1..].iter().take(2).any(|i| i.is(Sense::Same) && i.text.contains('样'));
+    place && (like || like_han)
 }
 
 /// "x in prod and y in staging": each target keeps the place said with it.
