@@ -90,6 +90,8 @@ pub async fn run(cli: Cli, out: &mut (dyn Write + Send)) -> anyhow::Result<u8> {
         clap_complete::generate(shell, &mut Cli::command(), "kubemate", &mut &mut *out);
         return Ok(exit::OK);
     }
+    // every command may speak HTTP; a second provider changes nothing
+    drop(rustls::crypto::ring::default_provider().install_default());
     let mut config = Config::read(cli.config.as_deref())?;
     if let Some(data) = cli.data {
         config.data = data;

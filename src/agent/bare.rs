@@ -7,14 +7,14 @@ use super::{
     scan::{Item, What},
 };
 
-/// Whether a clause holds one whole number, and besides it only names, places and words that say nothing.
+/// Whether a clause holds one whole number or version, and besides it only names, places and words that say nothing.
 pub(super) fn is_amount(items: &[Item]) -> bool {
     let numbers = items.iter().filter(|i| is_whole(i)).count();
     numbers == 1 && items.iter().all(|i| is_whole(i) || says_nothing_else(i))
 }
 
 fn is_whole(item: &Item) -> bool {
-    matches!(item.what, What::Number(Number::Whole(_)))
+    matches!(item.what, What::Number(Number::Whole(_)) | What::Tag)
 }
 
 fn says_nothing_else(item: &Item) -> bool {
@@ -70,6 +70,7 @@ pub(super) fn after(items: &[Item], at: usize) -> Option<&Item> {
                     | Sense::On
                     | Sense::Of
                     | Sense::Object
+                    | Sense::Domain
             )
         ) || item.what == What::Han
     };
@@ -77,7 +78,7 @@ pub(super) fn after(items: &[Item], at: usize) -> Option<&Item> {
     let next = rest.find(|i| !i.is(Sense::On) || is_value(i))?;
     // "LEVEL debug on x"
     let word = items[at].what == What::Unknown
-        && next.what == What::Unknown
+        && (next.what == What::Unknown || next.text.eq_ignore_ascii_case("debug"))
         && rest.next().is_none_or(|i| i.is(Sense::On) || i.name().is_some());
     let value = word || is_value(next) || matches!(next.what, What::Quoted | What::Measure);
     (value && !matches!(next.what, What::KeyValue(..))).then_some(next)

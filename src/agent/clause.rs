@@ -400,7 +400,7 @@ fn without_verb(items: &[Item], asking: bool, valued: bool) -> Mood {
     let asks_for_it = has(Sense::CanYou) || has(Sense::Object) && has(Sense::Ability);
     // "LEVEL becomes debug" looks at nothing
     let looks = (0..items.len())
-        .any(|at| items[at].is(Sense::Look) && !(at > 0 && items[at - 1].is(Sense::To)));
+        .any(|at| items[at].is(Sense::Look) && !(at > 0 && is_given(&items[at - 1])));
     if asking && !(asks_for_it && valued) || looks {
         return Mood::Question;
     }
@@ -429,6 +429,11 @@ fn without_verb(items: &[Item], asking: bool, valued: bool) -> Mood {
         return restrained(items).unwrap_or(Mood::Command);
     }
     Mood::Statement
+}
+
+/// What a value stands behind: "to", or the name of a variable.
+fn is_given(item: &Item) -> bool {
+    item.is(Sense::To) || item.what == What::Unknown && is_env_key(&item.text)
 }
 
 /// "can X be ..." asks; "能不能重启一下 X" asks for it; "X 能扩到 5 吗" could be either.

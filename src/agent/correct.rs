@@ -87,8 +87,10 @@ pub(super) fn correct_last(drafts: &mut [Draft], clauses: &[Clause], names: &Nam
 /// A clause that begins with "no", "wait", "I meant" and the like, and then says nothing, or what was meant.
 fn takes_back(clause: &Clause) -> bool {
     // x 算了
-    let drops = clause.items.last().is_some_and(|i| i.text.ends_with("算了"));
-    if drops && clause.items.iter().all(|i| i.name().is_some() || is_empty_talk(i)) {
+    let drops = clause.items.last().is_some_and(|i| i.text.ends_with("算了"))
+        || clause.items.iter().any(|i| i.text.eq_ignore_ascii_case("skip"));
+    let named = |i: &Item| i.name().is_some() || i.what == What::Unknown;
+    if drops && clause.items.iter().all(|i| named(i) || is_empty_talk(i)) {
         return true;
     }
     let mut said = clause.items.iter().skip_while(|i| i.is(Sense::Filler) && !says_no(i));

@@ -52,7 +52,7 @@ const WHEN: &str = "when|how long ago|since when|什么时候|何时|多久前|�
 const CONSUMING: &str = "eating|eats|eat|hog|hogs|hogging|hungry|hungriest|heaviest|consume|consumes|consuming|consumers|consumption|usage|utilization|utilisation|using|use|uses|used|busy|busiest|吃|占|消耗|用量|使用率|利用率|使用|用的|用了|用得|负载|水位";
 const CLOSE: &str = "how close|how near|close to|near|nearing|approaching|exceed|exceeds|exceeding|over|hit|hits|hitting|enough|headroom|running out|run out|full|left|free|spare|接近|快到|超过|超出|够用|够不够|不够|剩|余量|空闲|快满|紧张|高不高|高吗|满";
 const COMING_UP: &str = "come up|came up|coming up|rolled out|rolling out|roll out|rollout|finish|finished|done|complete|completed|converged|progress|doing|alive|up|up and running|ready|healthy|running|起来了|起来没|起来|哪一步|进度|活着|存活|完成|发完|就绪|正常|健康|状态|情况|怎么样|咋样|还好";
-const SET_UP: &str = "configured|configuration|config|settings|set to|set up|spec|manifest|yaml|describe|details|defined|definition|port|ports|expose|exposes|exposed|host|hosts|hostname|route|routes|points to|point to|schedule|scheduled|label|labels|annotation|annotations|probe|probes|strategy|toleration|tolerations|selector|volume|volumes|mount|mounts|args|command|配置|详情|详细|端口|域名|指向|转发|路由|定时|几点跑|多久跑一次|标签|注解|探针|策略|挂载|参数|怎么设|设成|设为|设的";
+const SET_UP: &str = "configured|configuration|config|settings|set to|set up|spec|manifest|yaml|describe|details|defined|definition|port|ports|expose|exposes|exposed|host|hosts|hostname|route|routes|points to|point to|schedule|scheduled|owner|owned by|owns|归谁|谁负责|谁管|label|labels|annotation|annotations|probe|probes|strategy|toleration|tolerations|selector|volume|volumes|mount|mounts|args|command|配置|详情|详细|端口|域名|指向|转发|路由|定时|几点跑|多久跑一次|标签|注解|探针|策略|挂载|参数|怎么设|设成|设为|设的";
 const COUNTED: &str = "how many|count|number of|list|every|all|which|what|any|have|exist|exists|there|get|show|多少|几个|几台|几套|哪些|哪几个|列|有什么|都有|所有|全部|清单|有没有|存在";
 const WELL: &str = "health|healthy|check|ok|okay|fine|alright|wrong|status|state|健康|正常|体检|巡检|状态|情况|怎么样|咋样|还好|没问题|稳定";
 const AILING: &str = "crashloopbackoff|crashlooping|imagepullbackoff|errimagepull|oomkilled|evicted|pending|unhealthy|broken|failing|not ready|unready|not running|stuck|没起来|起不来|没就绪|未就绪|不健康|异常|故障|挂了|不正常";
@@ -113,8 +113,10 @@ pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
     let said = Said::of(items);
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
     let document = matches!(kind(items), Some("ConfigMap" | "Secret"));
-    let logs = has(Sense::Logs) || said.any(LOGS) && !document;
     let events = has(Sense::Events);
+    // "any warnings from x?" may be in its log as well
+    let warnings = events && !said.any("event|events|事件") && !subject.workloads.is_empty();
+    let logs = has(Sense::Logs) || warnings || said.any(LOGS) && !document;
     let mut found = Vec::new();
     // "list every problem": nobody's logs, and the logs of nobody cannot be read
     let problems =
@@ -165,7 +167,7 @@ fn is_history(items: &[Item], said: &Said) -> bool {
         || has(Sense::LastChange)
         || told
         || said.any(TOUCHED)
-        || said.any("who|谁") && !has(Sense::Secret) && !has(Sense::Config)
+        || said.any("who|谁") && said.any(CHANGED) && !has(Sense::Secret) && !has(Sense::Config)
         || said.any(WHEN) && said.any(CHANGED)
 }
 
@@ -195,6 +197,9 @@ fn by_subject(items: &[Item], subject: &Subject, said: &Said) -> Vec<&'static st
         });
     if named && restarts {
         return vec!["rollout_status", "events"];
+    }
+    if named && said.any("几个|几台|多少个|多少台|how many") {
+        return vec!["rollout_status"];
     }
     if named && said.any(HAPPENING) {
         return vec!["events"];

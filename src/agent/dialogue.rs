@@ -327,8 +327,17 @@ fn workload(draft: &mut Draft, items: &[Item], part: Draft) -> bool {
     if part.targets.is_empty() && part.unknown.is_empty() {
         return false;
     }
+    let mut part = part;
     if let Some(ambiguous) = draft.targets.iter().position(|t| t.names.len() > 1) {
-        draft.targets.remove(ambiguous);
+        let offered = draft.targets.remove(ambiguous).names;
+        // half a name is enough among those that were offered
+        if let [(_, near)] = part.unknown.as_slice() {
+            let mut meant = near.iter().filter(|name| offered.contains(name));
+            if let (Some(one), None) = (meant.next(), meant.next()) {
+                part.targets = vec![Target::named(one)];
+                part.unknown.clear();
+            }
+        }
     }
     draft.unknown = part.unknown;
     draft.targets.extend(part.targets);
@@ -431,7 +440,9 @@ pub(super) fn refer(drafts: &mut [Draft], items: &[Item], state: &State, change:
         let points =
             has(Sense::It) || has(Sense::Again) || has(Sense::Same) || has(Sense::ThatChange);
         // right after a question about one workload, what is wanted is wanted of that one
-        let asked_about = state.last_was_question && state.focus.len() == 1 && draft.has_value();
+        let needs_none = matches!(draft.verbs.as_slice(), [Verb::Rollback | Verb::Restart]);
+        let asked_about =
+            state.last_was_question && state.focus.len() == 1 && (draft.has_value() || needs_none);
         if nameless && (relative || continues || points || asked_about) {
             draft.targets.clone_from(&state.focus);
             if !draft.place.is_empty() {
@@ -471,8 +482,13 @@ pub(super) fn focus_of(calls: &[ToolCall]) -> Vec<Target> {
             kind: text(call, "kind"),
             ..Target::default()
         };
-        if !found.contains(&target) {
-            found.push(target);
+        let same = |other: &&mut Target| {
+            other.names == target.names && other.namespace == target.namespace
+        };
+        match found.iter_mut().find(same) {
+            Some(known) if known.kind.is_none() => known.kind = target.kind,
+            Some(known) if target.kind.is_none() || known.kind == target.kind => {}
+            _ => found.push(target),
         }
     }
     found

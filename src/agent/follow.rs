@@ -55,6 +55,11 @@ impl Session<'_> {
             return None;
         }
         let drafts = again(items, names, &self.state)?;
+        // 那先在 x 改
+        if has(Sense::Set) {
+            self.because("the last change somewhere else");
+            return Some(self.propose(drafts, None).await);
+        }
         let lang = self.turn.lang;
         self.because("the last change for something else, to be confirmed");
         Some(self.confirm(drafts, |what| reply::confirm(lang, what)))
@@ -149,6 +154,20 @@ pub(super) fn asked(items: &[Item]) -> Vec<Item> {
     let clauses = clause::clauses(items);
     if clauses.iter().all(|c| c.mood == Mood::Negated) {
         return items.to_vec();
+    }
+    // what somebody else said, before a question that names what it is about
+    let reported = |c: &clause::Clause| {
+        c.mood != Mood::Question
+            && c.items.iter().any(|i| i.is(Sense::Reported) || i.what == What::Quoted)
+    };
+    let whole = |c: &clause::Clause| {
+        c.mood == Mood::Question
+            && c.items.iter().any(|i| i.name().is_some_and(|n| !n.workloads.is_empty()))
+    };
+    if let Some(at) = clauses.iter().position(reported)
+        && let Some(asking) = clauses[at..].iter().find(|c| whole(c))
+    {
+        return asking.items.clone();
     }
     // what they name is still what the question is about
     let names =

@@ -23,7 +23,9 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
         let part = parts.first().cloned().unwrap_or_default();
         match clause.mood {
             Mood::Command | Mood::Perhaps
-                if !part.verbs.is_empty() || clause.items.iter().any(is_value) =>
+                if !part.verbs.is_empty()
+                    || clause.items.iter().any(is_value)
+                    || !waiting.images.is_empty() && clause.items.iter().any(is_order) =>
             {
                 for part in parts {
                     push(&mut found, part, &waiting);
@@ -38,6 +40,10 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
             Mood::Negated if found.is_empty() && waiting.targets.is_empty() => {
                 waiting.targets.clone_from(&part.targets);
                 waiting.place.clone_from(&part.place);
+            }
+            // 今晚没人用 x，先缩到 0
+            Mood::Later if found.is_empty() && !clause.items.iter().any(is_order) => {
+                add(&mut waiting, part);
             }
             Mood::Negated | Mood::Question | Mood::Conditional | Mood::Later => {}
             // a clause without a verb: more targets or the place of the command before it, or of the one to come
@@ -70,8 +76,15 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
             draft.place.clone_from(&place);
         }
         container_of_target(draft, names);
+        // "x to 4, the x-like ones, not the others": half the name of what is meant
+        let targets: Vec<&String> = draft.targets.iter().flat_map(|t| &t.names).collect();
+        draft.unknown.retain(|(_, near)| !near.iter().any(|name| targets.contains(&name)));
     }
     found
+}
+
+fn is_order(item: &Item) -> bool {
+    is_value(item) || item.sense().is_some_and(is_verb)
 }
 
 /// A clause that leaves something out takes it from the clause before it.
@@ -110,8 +123,17 @@ fn push(found: &mut Vec<Draft>, mut part: Draft, waiting: &Draft) {
     if part.verbs.is_empty() {
         part.verbs.clone_from(&before.verbs);
     }
+    // "x has to run 1.4, please change the tag": no value of its own, and nothing new
+    let repeats = |last: &Draft| {
+        last.has_value()
+            && !own
+            && !part.has_value()
+            && last.verbs == part.verbs
+            && goes_on(last, &part)
+    };
     // "upgrade x, the one in front, to 1.4": the value of the verb before it
     match found.last_mut() {
+        Some(last) if repeats(last) => {}
         Some(last) if !last.has_value() && part.has_value() && goes_on(last, &part) => {
             let container = last.container.take().or(part.container);
             let unknown = std::mem::take(&mut last.unknown);
@@ -173,9 +195,18 @@ fn drafts_of(items: &[Item], names: &Names, before: &[Verb]) -> Vec<Draft> {
 
 /// The verbs whose values are said beyond doubt.
 fn value_kinds(items: &[Item], whole: &Draft) -> Vec<Verb> {
-    let counted = items.windows(2).any(|w| {
-        matches!(w[0].what, What::Number(_))
-            && (w[1].is(Sense::Replicas) || w[1].is(Sense::Counter))
+    // 加一个 KEY=1, 加一个环境变量: one of these, not one replica
+    let variable = |at: usize| {
+        let next = items[at..].iter().find(|i| !i.is(Sense::Of) && !i.is(Sense::Filler));
+        next.is_some_and(|i| {
+            i.is(Sense::EnvVar)
+                || matches!(i.what, What::KeyValue(..))
+                || values::is_env_key(&i.text)
+        })
+    };
+    let counted = (1..items.len()).any(|at| {
+        matches!(items[at - 1].what, What::Number(_))
+            && (items[at].is(Sense::Replicas) || items[at].is(Sense::Counter) && !variable(at + 1))
     });
     let resources =
         !whole.requests.is_empty() || !whole.limits.is_empty() || !whole.unscoped.is_empty();

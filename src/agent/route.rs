@@ -8,7 +8,7 @@ use super::{
     lexicon::Sense,
     moment::Window,
     names::Names,
-    number::Number,
+    number::{self, Number},
     read,
     resolve::in_place,
     scan::{Item, What},
@@ -345,6 +345,7 @@ fn top(items: &[Item]) -> Option<i64> {
 fn limit(items: &[Item]) -> Option<i64> {
     let counts = |i: &Item| {
         i.is(Sense::History)
+            || i.is(Sense::LastChange)
             || matches!(
                 i.text.to_lowercase().as_str(),
                 "changes" | "commits" | "deploys" | "edits" | "entries" | "次" | "条" | "个"
@@ -355,7 +356,9 @@ fn limit(items: &[Item]) -> Option<i64> {
             What::Number(Number::Whole(number)) => Some(number),
             // 5 次
             What::Measure if item.text.ends_with('次') => {
-                item.text.trim_end_matches('次').trim().parse().ok()
+                let said = item.text.trim_end_matches('次').trim();
+                let han: Vec<char> = said.chars().collect();
+                said.parse().ok().or_else(|| number::han(&han).map(|(n, _)| n))
             }
             _ => None,
         };
@@ -379,7 +382,7 @@ fn grep(items: &[Item]) -> Option<String> {
     }
     items.iter().enumerate().find_map(|(at, item)| {
         let begins = before(item) || searches && matches!(item.text.as_str(), "for" | "with");
-        let next = items.get(at + 1).filter(is_text)?;
+        let next = items[at + 1..].iter().find(|i| !i.is(Sense::Filler)).filter(is_text)?;
         begins.then(|| next.text.clone())
     })
 }

@@ -110,11 +110,13 @@ fn is_compared(items: &[Item], at: usize) -> bool {
     };
     let place = matches!(items[at].sense(), Some(Sense::Env(_)))
         || items[at].name().is_some_and(|n| n.workloads.is_empty());
-    let before = at.checked_sub(1);
+    let small =
+        |i: &Item| i.is(Sense::In) && i.text.is_ascii() || i.text.eq_ignore_ascii_case("the");
+    let before = (0..at).rev().find(|at| !small(&items[*at]));
     let same_before = items[..at].iter().rev().take(4).any(|i| i.is(Sense::Same));
     let like = said(before, &["as", "like"]) && (same_before || said(before, &["like"]));
     let like_han = said(before, &["跟", "和", "与"])
-        && items[at + 1..].iter().take(2).any(|i| i.is(Sense::Same) && i.text.contains('样'));
+        && items[at + 1..].iter().take(4).any(|i| i.is(Sense::Same) && i.text.contains('样'));
     place && (like || like_han)
 }
 

@@ -17,6 +17,9 @@ use crate::{
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
+    /// The server; the default is the configuration's address.
+    #[arg(long, env = "KUBEMATE_SERVER", value_name = "URL")]
+    server: Option<String>,
     /// Print JSON, one check per line.
     #[arg(long)]
     json: bool,
@@ -40,7 +43,7 @@ pub(super) async fn doctor(
         Check { name: "cluster", result: cluster(config).await.map_err(said) },
         Check { name: "model", result: model(config).await.map_err(said) },
         Check { name: "embedder", result: embedder(config).await.map_err(said) },
-        Check { name: "server", result: server(config).await.map_err(said) },
+        Check { name: "server", result: server(config, args.server).await.map_err(said) },
     ];
     for Check { name, result } in &checks {
         let (state, text) = match result {
@@ -138,14 +141,15 @@ async fn embedder(config: &Config) -> anyhow::Result<String> {
     }
 }
 
-async fn server(config: &Config) -> anyhow::Result<String> {
-    let url = format!("http://{}/readyz", config.listen);
+async fn server(config: &Config, named: Option<String>) -> anyhow::Result<String> {
+    let base = named.unwrap_or_else(|| format!("http://{}", config.listen));
+    let url = format!("{}/readyz", base.trim_end_matches('/'));
     let http = reqwest::Client::builder().no_proxy().build()?;
     match http.get(&url).send().await {
         Ok(response) if response.status().is_success() => Ok(format!("{url} is ready")),
         Ok(response) => {
             anyhow::bail!("{url} answers {}: {}", response.status(), response.text().await?)
         }
-        Err(_) => Ok(format!("nothing listens on {}; start it with `kubemate up`", config.listen)),
+        Err(_) => Ok(format!("nothing answers at {base}; start it with `kubemate up`")),
     }
 }

@@ -194,6 +194,17 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
         assert_eq!(output.status.code(), Some(1), "{name}: {said}");
         assert!(said.contains(word), "{name}: {said}");
     }
+    let config = write("bare.yaml", "model: {models: []}\nembedder: {adapter: none}\n");
+    let data = folder.path().join("bare.data");
+    let output = command(&data)
+        .env("KUBEMATE_SERVER", "http://127.0.0.1:9/")
+        .arg("--config")
+        .arg(config)
+        .arg("doctor")
+        .output()
+        .unwrap();
+    let said = text(&output);
+    assert!(output.status.success() && said.contains("http://127.0.0.1:9"), "{said}");
     let config = write("typo.yaml", "modle: {}\n");
     let output = command(folder.path()).arg("--config").arg(config).arg("doctor").output().unwrap();
     let said = text(&output);
