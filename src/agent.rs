@@ -17,6 +17,7 @@ mod guard;
 mod lead;
 mod lexicon;
 mod moment;
+mod mood;
 mod names;
 mod nearest;
 mod number;
