@@ -23,6 +23,7 @@ mod nearest;
 mod number;
 mod quantity;
 mod read;
+mod refer;
 mod reply;
 mod resolve;
 mod route;

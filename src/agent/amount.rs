@@ -15,6 +15,7 @@ pub(super) fn halves(tokens: &[Token]) -> Option<(What, usize)> {
         ("half", "a", Some("dozen")) => return Some((What::Number(Number::Whole(6)), 3)),
         ("a", "dozen", _) => return Some((What::Number(Number::Whole(12)), 2)),
         ("a", "couple", Some("of")) => return Some((What::Number(Number::Whole(2)), 3)),
+        ("a" | "just" | "only", "single", _) => return Some((What::Number(Number::Whole(1)), 2)),
         ("a", "couple", _) => return Some((What::Number(Number::Whole(2)), 2)),
         _ => {}
     }

@@ -9,10 +9,9 @@ use tokio::sync::mpsc;
 use super::{
     TurnResult,
     consult::request,
-    dialogue,
     evidence::{Grounds, condensed, take_sentence},
     lead::{self, lead},
-    reply,
+    refer, reply,
     scan::Item,
     session::{Session, failed, refusal},
 };
@@ -70,7 +69,7 @@ impl Session<'_> {
         let Gathered { mut evidence, mut trouble } = gathered;
         self.state.asked.clone_from(&self.calls);
         self.state.last_was_question = true;
-        let focus = dialogue::focus_of(&self.calls);
+        let focus = refer::focus_of(&self.calls);
         if !focus.is_empty() {
             self.state.focus = focus;
         }

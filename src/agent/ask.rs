@@ -16,7 +16,7 @@ use super::{
     session::{Session, clarify, failed, refusal},
 };
 use crate::{
-    domain::{Choice, Evidence},
+    domain::{Choice, Evidence, Workload},
     model::{ChatRequest, ModelError, Output, ToolCall, ToolSchema},
     tool::ToolSpec,
 };
@@ -36,6 +36,9 @@ impl Session<'_> {
         {
             return self.did_you_mean(word, near);
         }
+        if let Some(result) = self.whose_logs(items, &subject) {
+            return result;
+        }
         if cue::is_diagnosis(items, &subject) {
             return self.diagnose(items, &subject).await;
         }
@@ -46,7 +49,12 @@ impl Session<'_> {
             }
             Ok(calls) => calls,
             Err(ModelError::Unavailable(_)) if self.agent.parts.model.is_none() => {
-                return clarify(reply::no_model(turn.lang), vec![]);
+                match self.of_the_place(items, &subject) {
+                    calls if calls.is_empty() => {
+                        return clarify(reply::no_model(turn.lang), vec![]);
+                    }
+                    calls => calls,
+                }
             }
             Err(error) => return failed(reply::model_failed(turn.lang, &error.to_string())),
         };
@@ -75,6 +83,35 @@ impl Session<'_> {
             gathered.trouble.extend(more.trouble);
         }
         self.answer_with(gathered, items).await
+    }
+
+    /// What is wrong in the place that is named, where nothing else tells what is asked.
+    fn of_the_place(&self, items: &[Item], subject: &Subject) -> Vec<ToolCall> {
+        let somewhere = !subject.namespaces.is_empty();
+        let spec = self.agent.parts.tools.spec("problems").filter(|_| somewhere);
+        spec.map_or_else(Vec::new, |spec| route::calls(spec, items, subject, 3))
+    }
+
+    /// "show me the logs": asks back, with what runs in the place that was named.
+    fn whose_logs(&mut self, items: &[Item], subject: &Subject) -> Option<TurnResult> {
+        let nobody = subject.workloads.is_empty() && subject.other.is_none();
+        if cue::tools(items, subject) != ["pod_logs"] || !nobody {
+            return None;
+        }
+        let lang = self.turn.lang;
+        let here = |w: &&Workload| {
+            let namespace = w.object.namespace.as_deref().unwrap_or_default();
+            subject.namespaces.iter().any(|said| said == namespace)
+        };
+        let all = self.turn.inventory.workloads.iter().filter(here);
+        let names: Vec<&str> = all.map(|w| w.object.name.as_str()).collect();
+        let logs = |name: &&str| Choice {
+            label: (*name).to_owned(),
+            say: reply::logs_of(lang, name, &subject.namespaces),
+        };
+        let choices = names.iter().take(8).map(logs).collect();
+        self.because("logs of nobody in particular");
+        Some(clarify(reply::whose_logs(lang), choices))
     }
 
     /// What the question is about, and when.

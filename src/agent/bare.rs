@@ -74,6 +74,11 @@ pub(super) fn after(items: &[Item], at: usize) -> Option<&Item> {
             )
         ) || item.what == What::Han
     };
+    // 上了 5.1.0 之后: that was before
+    let value_at = items[at + 1..].iter().position(is_value).map_or(0, |n| at + 1 + n);
+    if value_at > 0 && items[value_at - 1].text == "了" {
+        return None;
+    }
     let mut rest = items.get(at + 1..)?.iter().filter(|i| !small(i) || i.is(Sense::On));
     let next = rest.find(|i| !i.is(Sense::On) || is_value(i))?;
     // "LEVEL debug on x"

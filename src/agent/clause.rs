@@ -110,7 +110,16 @@ fn cut(items: &[Item]) -> Vec<(Vec<Item>, Option<char>)> {
             || (item.is(Sense::And) && begins_clause(&current, &items[at + 1..]));
         // ", value x": 值为 x belongs to the name before it
         let value_follows = mark == Some(',')
-            && matches!(items.get(at + 1).map(|i| i.text.as_str()), Some("值" | "value"));
+            && items.get(at + 1).is_some_and(|i| {
+                let said = i.text.to_lowercase();
+                said.starts_with('值') || said == "value" || said.starts_with("with")
+            })
+            // "raise the limit of x, to 400m"
+            || mark == Some(',')
+                && !current.iter().any(is_value)
+                && current.iter().any(|i| i.sense().is_some_and(is_verb))
+                && items.get(at + 1).is_some_and(|i| i.is(Sense::To) && i.text.is_ascii())
+                && items.get(at + 2).is_some_and(is_value);
         if value_follows {
             continue;
         }

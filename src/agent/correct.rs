@@ -183,8 +183,12 @@ fn correct(drafts: &mut [Draft], rest: &[Clause], names: &Names) {
         let valued = clause.items.iter().any(is_value);
         // "no, 2, or 4" is a question
         if valued && said_before && part.targets.is_empty() {
-            let values = clause.items.iter().filter(|i| is_value(i));
-            draft.unclear.extend(values.map(|i| i.text.clone()));
+            let known = |i: &&Item| {
+                draft.images.iter().any(|image| image.trim_start_matches(':') == i.text)
+            };
+            let values = clause.items.iter().filter(|i| is_value(i) && !known(i));
+            let values: Vec<String> = values.map(|i| i.text.clone()).collect();
+            draft.unclear.extend(values);
             continue;
         }
         said_before |= valued;
@@ -234,6 +238,11 @@ fn values_instead(draft: &mut Draft, items: &[Item], names: &Names) {
                     table.insert(resource.to_owned(), value.clone());
                 }
             }
+        }
+        // "no, KEY=x": another variable instead
+        [Verb::SetEnv] if items.iter().any(|i| matches!(i.what, What::KeyValue(..))) => {
+            (draft.set, draft.unset) = Default::default();
+            values::env(items, draft);
         }
         [Verb::SetEnv] => match (draft.set.len(), spoken.as_slice()) {
             (1, [value]) if !value.contains('=') => {

@@ -48,11 +48,14 @@ const LOGS: &str = "writing|been writing|wrote|saying|been saying|记了啥|记�
 const HAPPENING: &str = "happen|happened|happening|going on|been reported|reported|发生了什么|发生什么|发生过什么|出现过什么|什么动静|出过什么事|出过啥事|有什么事";
 const TOUCHED: &str = "touched|commit|commits|who changed|who scaled|who edited|who modified|deployed|shipped|released|改了|动了|动过|改过|改动|变更|谁改|谁动|上线了什么|发布了什么|提交";
 const CHANGED: &str = "change|changed|deploy|deployed|deployment|upgrade|upgraded|update|updated|scale|scaled|release|released|modified|edited|修改|变更|升级|降级|部署|上线|发布|扩容|缩容|改|动";
-const WHEN: &str = "when|how long ago|since when|什么时候|何时|多久前|哪天|几点";
+const WHEN: &str =
+    "when|what time|at what time|how long ago|since when|什么时候|何时|多久前|哪天|几点";
 const CONSUMING: &str = "eating|eats|eat|hog|hogs|hogging|hungry|hungriest|heaviest|consume|consumes|consuming|consumers|consumption|usage|utilization|utilisation|using|use|uses|used|busy|busiest|吃|占|消耗|用量|使用率|利用率|使用|用的|用了|用得|负载|水位";
 const CLOSE: &str = "how close|how near|close to|near|nearing|approaching|exceed|exceeds|exceeding|over|hit|hits|hitting|enough|headroom|running out|run out|full|left|free|spare|接近|快到|超过|超出|够用|够不够|不够|剩|余量|空闲|快满|紧张|高不高|高吗|满";
 const COMING_UP: &str = "come up|came up|coming up|rolled out|rolling out|roll out|rollout|finish|finished|done|complete|completed|converged|progress|doing|alive|up|up and running|ready|healthy|running|起来了|起来没|起来|哪一步|进度|活着|存活|完成|发完|就绪|正常|健康|状态|情况|怎么样|咋样|还好";
-const SET_UP: &str = "configured|configuration|config|settings|set to|set up|spec|manifest|yaml|describe|details|defined|definition|port|ports|expose|exposes|exposed|host|hosts|hostname|route|routes|points to|point to|schedule|scheduled|owner|owned by|owns|归谁|谁负责|谁管|label|labels|annotation|annotations|probe|probes|strategy|toleration|tolerations|selector|volume|volumes|mount|mounts|args|command|配置|详情|详细|端口|域名|指向|转发|路由|定时|几点跑|多久跑一次|标签|注解|探针|策略|挂载|参数|怎么设|设成|设为|设的";
+const SET_UP: &str = "描述|configured|configuration|config|settings|set to|set up|spec|manifest|yaml|describe|details|defined|definition|port|ports|expose|exposes|exposed|host|hosts|hostname|route|routes|points to|point to|schedule|scheduled|owner|owned by|owns|归谁|谁负责|谁管|label|labels|annotation|annotations|probe|probes|strategy|toleration|tolerations|selector|volume|volumes|mount|mounts|args|command|配置|详情|详细|端口|域名|指向|转发|路由|定时|几点跑|多久跑一次|标签|注解|探针|策略|挂载|参数|怎么设|设成|设为|设的";
+const RUNS: &str = "跑着啥|跑着什么|跑了啥|跑了什么|在跑啥|在跑什么|跑些什么|跑些啥|都跑着|what runs|what is running";
+const TO_LOOK_AT: &str = "look at|keep an eye|attention|worth a look|watch out|on fire|smoking|burning|冒烟|着火|要我看|要看的|要关注|要注意|盯一下|盯着";
 const COUNTED: &str = "how many|count|number of|list|every|all|which|what|any|have|exist|exists|there|get|show|多少|几个|几台|几套|哪些|哪几个|列|有什么|都有|所有|全部|清单|有没有|存在";
 const WELL: &str = "health|healthy|check|ok|okay|fine|alright|wrong|status|state|健康|正常|体检|巡检|状态|情况|怎么样|咋样|还好|没问题|稳定";
 const AILING: &str = "crashloopbackoff|crashlooping|imagepullbackoff|errimagepull|oomkilled|evicted|pending|unhealthy|broken|failing|not ready|unready|not running|stuck|没起来|起不来|没就绪|未就绪|不健康|异常|故障|挂了|不正常";
@@ -204,6 +207,11 @@ fn by_subject(items: &[Item], subject: &Subject, said: &Said) -> Vec<&'static st
     if named && said.any(HAPPENING) {
         return vec!["events"];
     }
+    let scheduled =
+        subject.workloads.iter().any(|w| matches!(w.kind.as_deref(), Some("CronJob" | "Job")));
+    if scheduled && said.any(WHEN) {
+        return vec!["describe_object"];
+    }
     let variable = items.iter().any(|i| i.what == What::Unknown && values::is_env_key(&i.text));
     let bounds = has(Sense::Limit) || has(Sense::Request) || has(Sense::EnvVar) || variable;
     if (named || other) && (bounds || said.any(SET_UP)) {
@@ -217,14 +225,7 @@ fn by_subject(items: &[Item], subject: &Subject, said: &Said) -> Vec<&'static st
     {
         return vec!["rollout_status"];
     }
-    let scheduled =
-        subject.workloads.iter().any(|w| matches!(w.kind.as_deref(), Some("CronJob" | "Job")));
-    if named
-        && (has(Sense::Config)
-            || has(Sense::Image)
-            || has(Sense::Container)
-            || scheduled && said.any(WHEN))
-    {
+    if named && (has(Sense::Config) || has(Sense::Image) || has(Sense::Container)) {
         return vec!["describe_object"];
     }
     if named && (has(Sense::Status) || has(Sense::Replicas)) {
@@ -239,8 +240,11 @@ fn by_subject(items: &[Item], subject: &Subject, said: &Said) -> Vec<&'static st
 /// A question about no object in particular.
 fn of_many(items: &[Item], said: &Said) -> Vec<&'static str> {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
-    if has(Sense::Problem) || has(Sense::Why) || said.any(AILING) {
+    if has(Sense::Problem) || has(Sense::Why) || said.any(AILING) || said.any(TO_LOOK_AT) {
         return vec!["problems"];
+    }
+    if said.any(RUNS) {
+        return vec!["list_objects"];
     }
     if said.any(HAPPENING) {
         return vec!["events"];

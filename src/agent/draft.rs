@@ -106,6 +106,8 @@ pub(super) struct Place {
     pub(super) groups: Vec<String>,
     /// Every place where the workload is.
     pub(super) everywhere: bool,
+    /// Places left out: names of namespaces and environments, and common words for them.
+    pub(super) without: Vec<String>,
     /// Words that name no place that exists.
     pub(super) unknown: Vec<String>,
 }

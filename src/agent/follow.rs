@@ -38,7 +38,11 @@ impl Session<'_> {
         let timed = items.iter().any(|i| i.is(Sense::Happened) || i.what == What::Measure);
         let placed =
             items.iter().any(|i| i.name().is_some() || matches!(i.sense(), Some(Sense::Env(_))));
-        let bare = items.len() <= 9 && (placed || timed) && items.iter().all(is_pointer);
+        // x 的也看一下
+        let looks = |i: &Item| i.is(Sense::Look) && has(Sense::Same);
+        let bare = items.len() <= 9
+            && (placed || timed)
+            && items.iter().all(|i| is_pointer(i) || looks(i));
         if !bare || (*intent == Intent::Unclear) {
             return None;
         }

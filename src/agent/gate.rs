@@ -6,6 +6,7 @@ use super::{
     cue,
     draft::{Draft, Verb},
     lexicon::{self, Sense},
+    mood::tells_what_was_not,
     names::Names,
     read, resolve,
     scan::{Item, What},
@@ -310,6 +311,29 @@ fn forbids_the_same(clause: &Clause, drafts: &[Draft], names: &Names) -> bool {
     if part.verbs.is_empty() && part.targets.is_empty() && clause.items.iter().any(place) {
         return false;
     }
+    // "2.7.1, by no means 2.7.0"
+    let values: Vec<&str> =
+        clause.items.iter().filter(|i| is_value(i)).map(|i| i.text.as_str()).collect();
+    let said = |value: &&str| {
+        drafts.iter().any(|d| d.images.iter().any(|image| image.trim_start_matches(':') == *value))
+    };
+    if part.targets.is_empty() && !values.is_empty() && !values.iter().any(said) {
+        return drafts.iter().any(|d| d.images.is_empty());
+    }
+    // "leave the sidecar where it is"
+    let targets: Vec<String> =
+        drafts.iter().flat_map(|d| &d.targets).flat_map(|t| t.names.clone()).collect();
+    let other_container = |(word, _): &(String, Vec<String>)| {
+        names.has_container(&targets, word)
+            && drafts.iter().all(|d| d.container.as_ref() != Some(word))
+    };
+    if part.targets.is_empty() && part.unknown.iter().any(other_container) {
+        return false;
+    }
+    // "we did not need it" tells why
+    if part.verbs.is_empty() && tells_what_was_not(&clause.items) {
+        return false;
+    }
     // "nobody uses x" tells why
     let nobody = |i: &Item| matches!(i.text.to_lowercase().as_str(), "nobody" | "no one" | "noone");
     if part.verbs.is_empty() && clause.items.iter().any(nobody) {
@@ -411,8 +435,10 @@ fn without_command(items: &[Item], clauses: &[Clause]) -> Intent {
     if has(Sense::Help) && !any_name {
         return Intent::Help;
     }
-    let wanting = has(Sense::Please)
-        || has(Sense::Object)
+    // "please freshen up x"; "pods of x, please" asks to see them
+    let unknown = items.iter().any(|i| matches!(i.what, What::Unknown | What::Han));
+    let wanting = has(Sense::Object)
+        || has(Sense::Please) && unknown
         || has(Sense::CanYou)
         || has(Sense::Need)
         || items.iter().any(|i| matches!(i.what, What::Number(_) | What::Tag | What::Quantity(_)));

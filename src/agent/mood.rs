@@ -27,10 +27,12 @@ pub(super) fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mo
             && items[..at].iter().any(|i| i.name().is_some())
     });
     let starts_asking = first.is_some_and(|i| {
-        matches!(
-            i.sense(),
-            Some(Sense::Ask | Sense::Why | Sense::Look | Sense::What | Sense::Should)
-        )
+        let text = i.text.to_lowercase();
+        ["how ", "what ", "which "].iter().any(|word| text.starts_with(word))
+            || matches!(
+                i.sense(),
+                Some(Sense::Ask | Sense::Why | Sense::Look | Sense::What | Sense::Should)
+            )
     });
     let gets = has(Sense::CanYou)
         && first.is_some_and(|i| i.text.eq_ignore_ascii_case("get"))
@@ -183,6 +185,16 @@ fn is_weak_ask(item: &Item) -> bool {
     WEAK.contains(&item.text.to_lowercase().as_str())
 }
 
+/// 要等半分钟 waits for nothing, and "before tonight's run" only says how soon.
+fn is_condition(items: &[Item], at: usize) -> bool {
+    let first = items[..at].iter().all(is_soft);
+    match items[at].text.to_lowercase().as_str() {
+        "等" => first,
+        "before" => items.iter().any(|i| i.name().is_some() || i.sense().is_some_and(is_verb)),
+        _ => true,
+    }
+}
+
 /// Clauses that say not to act, or not now.
 fn restrained(items: &[Item]) -> Option<Mood> {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
@@ -195,7 +207,7 @@ fn restrained(items: &[Item]) -> Option<Mood> {
         && !items.iter().any(|i| i.sense().is_some_and(is_verb));
     if (has(Sense::Not) || refused) && !excludes {
         Some(Mood::Negated)
-    } else if has(Sense::If) {
+    } else if items.iter().enumerate().any(|(at, i)| i.is(Sense::If) && is_condition(items, at)) {
         Some(Mood::Conditional)
     } else if has(Sense::Later)
         || items.windows(2).any(|w| {
@@ -211,6 +223,19 @@ fn restrained(items: &[Item]) -> Option<Mood> {
     }
 }
 
+/// "0.4.9 was never pushed", "we did not need it": what was not, and no order.
+pub(super) fn tells_what_was_not(items: &[Item]) -> bool {
+    const PAST: [&str; 7] = ["did", "was", "were", "had", "has", "have", "hasn't"];
+    let past = items.windows(2).any(|w| {
+        PAST.contains(&w[0].text.to_lowercase().as_str())
+            && (w[1].is(Sense::Not) || w[1].text == "not")
+    });
+    let joined = |i: &Item| {
+        matches!(i.text.to_lowercase().as_str(), "didn't" | "wasn't" | "weren't" | "hasn't")
+    };
+    past || items.iter().any(joined)
+}
+
 fn without_verb(items: &[Item], asking: bool, valued: bool) -> Mood {
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
     // "could you make that ... 4?" asks for it
@@ -221,11 +246,14 @@ fn without_verb(items: &[Item], asking: bool, valued: bool) -> Mood {
     if asking && !(asks_for_it && valued) || looks {
         return Mood::Question;
     }
-    if has(Sense::If) {
+    if items.iter().enumerate().any(|(at, i)| i.is(Sense::If) && is_condition(items, at)) {
         return Mood::Conditional;
     }
     let excludes =
         items.first().is_some_and(|i| i.text.eq_ignore_ascii_case("not")) && items.len() > 1;
+    if has(Sense::Not) && tells_what_was_not(items) {
+        return Mood::Statement;
+    }
     if has(Sense::Not) && !excludes {
         return Mood::Negated;
     }

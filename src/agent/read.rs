@@ -21,6 +21,10 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
         let before = found.last().map_or(&[][..], |d: &Draft| d.verbs.as_slice()).to_vec();
         let parts = drafts_of(&clause.items, names, &before);
         let part = parts.first().cloned().unwrap_or_default();
+        // "live keeps its 15m"
+        if part.verbs.is_empty() && clause.items.iter().any(is_kept) {
+            continue;
+        }
         match clause.mood {
             Mood::Command | Mood::Perhaps
                 if !part.verbs.is_empty()
@@ -58,14 +62,15 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
                     last.unclear.extend(values.map(|i| i.text.clone()));
                     // a sentence about something else names no further workload
                     let tells = clause.items.len() > 3 && part.targets.is_empty();
-                    add(last, if tells { Draft { unknown: Vec::new(), ..part } } else { part });
+                    let part = if tells { Draft { unknown: Vec::new(), ..part } } else { part };
+                    add(last, without_mere_words(part));
                 }
                 // "1.4 of x is final, bring it to prod"
                 None => {
                     waiting.images.extend(values::images(&clause.items, names));
                     waiting.requests.extend(part.requests.clone());
                     waiting.limits.extend(part.limits.clone());
-                    add(&mut waiting, part);
+                    add(&mut waiting, without_mere_words(part));
                 }
             },
         }
@@ -76,11 +81,24 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
             draft.place.clone_from(&place);
         }
         container_of_target(draft, names);
-        // "x to 4, the x-like ones, not the others": half the name of what is meant
+        // "the plan is late, so two more planners": half the name of what is meant
         let targets: Vec<&String> = draft.targets.iter().flat_map(|t| &t.names).collect();
         draft.unknown.retain(|(_, near)| !near.iter().any(|name| targets.contains(&name)));
     }
     found
+}
+
+/// What a clause that only tells names: a word that is like no name is only a word.
+fn without_mere_words(mut part: Draft) -> Draft {
+    part.unknown.retain(|(word, near)| !near.is_empty() || word.contains(['-', '_']));
+    part
+}
+
+fn is_kept(item: &Item) -> bool {
+    matches!(
+        item.text.to_lowercase().as_str(),
+        "keeps" | "keep" | "stays" | "stay" | "remains" | "remain" | "保持" | "维持" | "仍是"
+    )
 }
 
 fn is_order(item: &Item) -> bool {
@@ -95,7 +113,12 @@ fn push(found: &mut Vec<Draft>, mut part: Draft, waiting: &Draft) {
         // a value said of another workload is not dropped in silence
         part.unclear.extend(before.images.iter().cloned());
     }
+    // "x, except in prod: 2 everywhere"
+    part.place.without.extend(before.place.without.iter().cloned());
     if part.targets.is_empty() && part.unknown.is_empty() && !part.all && part.change.is_none() {
+        if found.is_empty() && part.container.is_none() {
+            part.container.clone_from(&before.container);
+        }
         part.targets.clone_from(&before.targets);
         part.unknown.clone_from(&before.unknown);
         part.all = before.all;
@@ -166,7 +189,9 @@ fn add(draft: &mut Draft, part: Draft) {
     draft.place.everywhere |= part.place.everywhere;
     draft.unclear.extend(part.unclear);
     draft.container = draft.container.take().or(part.container);
-    draft.all |= part.all;
+    draft.place.without.extend(part.place.without);
+    // "x to 4, all ships come tomorrow"
+    draft.all |= part.all && draft.targets.is_empty();
 }
 
 /// The place all drafts of a message share when only one was said ("scale a to 2 and b to 3 in prod").
@@ -355,6 +380,11 @@ fn verbs(items: &[Item], draft: &Draft, resources: bool) -> Vec<Verb> {
     let tag = items.iter().any(|i| i.what == What::Tag);
     let number = items.iter().any(|i| matches!(i.what, What::Number(_)));
     let verb = items.iter().any(|i| i.sense().is_some_and(is_verb)) || has(Sense::Need);
+    // x 改回去
+    let back = items.iter().any(|i| i.is(Sense::Undo) && i.text.ends_with(['去', '来']));
+    if back && !draft.targets.is_empty() {
+        return vec![Verb::Rollback];
+    }
     if any(&[Sense::Undo])
         || (has(Sense::Rollback) && (has(Sense::ThatChange) || draft.change.is_some()))
     {

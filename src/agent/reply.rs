@@ -37,6 +37,15 @@ pub(super) fn verb(lang: Lang, verb: Verb) -> String {
     pick(lang, zh, en)
 }
 
+pub(super) fn whose_logs(lang: Lang) -> String {
+    pick(lang, "要看哪个工作负载的日志？", "Whose logs? Name a workload.")
+}
+
+pub(super) fn logs_of(lang: Lang, name: &str, namespaces: &[String]) -> String {
+    let place = namespaces.join(" ");
+    pick(lang, &format!("{place} 的 {name} 日志"), &format!("logs of {name} in {place}"))
+}
+
 pub(super) fn which_verb(lang: Lang) -> String {
     pick(lang, "要做哪一种变更？", "Which change do you mean?")
 }

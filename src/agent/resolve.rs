@@ -12,7 +12,7 @@ use super::{
     quantity, reply,
 };
 use crate::{
-    domain::{Inventory, Lang, Workload},
+    domain::{ContainerInfo, Inventory, Lang, Workload},
     model::ToolCall,
 };
 pub(super) use targets::{everything, in_place};
@@ -390,6 +390,25 @@ fn replicas(
     Ok(Some(wanted))
 }
 
+/// The only container that declares the variables said, or whose image has the repository said.
+fn by_value(draft: &Draft, workload: &Workload) -> Option<String> {
+    let keys: Vec<&String> = draft.set.keys().chain(&draft.unset).collect();
+    let repository = |image: &str| {
+        let last = image.rsplit('/').next().unwrap_or(image);
+        last.split([':', '@']).next().unwrap_or(last).to_owned()
+    };
+    let image = draft.images.first().map(|image| repository(image)).filter(|name| !name.is_empty());
+    let fits = |container: &&ContainerInfo| match &image {
+        Some(name) => repository(&container.image) == *name,
+        None => !keys.is_empty() && keys.iter().all(|key| container.env.contains(key)),
+    };
+    let mut found = workload.containers.iter().filter(fits);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Some(one.name.clone()),
+        _ => None,
+    }
+}
+
 /// The container, where the workload has several.
 fn container(
     draft: &Draft,
@@ -403,6 +422,10 @@ fn container(
     let known = said.is_none_or(|said| names.contains(&said));
     if !needs || (known && (said.is_some() || names.len() < 2)) {
         return Ok(draft.container.clone());
+    }
+    // the one that has the variable, or that runs the image
+    if let (None, Some(one)) = (said, by_value(draft, workload)) {
+        return Ok(Some(one));
     }
     // the one called like the workload is the main one, the others stand beside it
     if said.is_none() && names.contains(&workload.object.name.as_str()) {

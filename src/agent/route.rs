@@ -369,7 +369,7 @@ fn limit(items: &[Item]) -> Option<i64> {
 
 /// What lines are searched for: `grep the logs for deadlock`, 包含 timeout 的日志.
 fn grep(items: &[Item]) -> Option<String> {
-    const BEFORE: &str = "grep|containing|contain|contains|matching|mentioning|mention|mentions|包含|含有|含|带有|过滤|搜|搜一下|搜索";
+    const BEFORE: &str = "about|只要|只看|提到|grep|containing|contain|contains|matching|mentioning|mention|mentions|包含|含有|含|带有|过滤|搜|搜一下|搜索";
     let before = |item: &Item| BEFORE.split('|').any(|word| item.text.eq_ignore_ascii_case(word));
     let searches =
         items.iter().any(before) || Said::of(items).any("grep|search|filter|lines|搜|搜索|过滤");
@@ -382,7 +382,9 @@ fn grep(items: &[Item]) -> Option<String> {
     }
     items.iter().enumerate().find_map(|(at, item)| {
         let begins = before(item) || searches && matches!(item.text.as_str(), "for" | "with");
-        let next = items[at + 1..].iter().find(|i| !i.is(Sense::Filler)).filter(is_text)?;
+        let behind = items[at + 1..].iter().skip_while(|i| i.is(Sense::Filler));
+        // "about lane L3": the last word is the one that tells
+        let next = behind.take_while(is_text).last()?;
         begins.then(|| next.text.clone())
     })
 }
@@ -403,7 +405,7 @@ fn tail(items: &[Item]) -> Option<i64> {
 
 /// Whether a message says which lines of a log are meant, or how many.
 pub(super) fn narrows_lines(items: &[Item]) -> bool {
-    let lines = Said::of(items).any("lines|line|行|只要|only");
+    let lines = Said::of(items).any("lines|line|行|只要|只看|only|just the ones|only the ones");
     lines && (grep(items).is_some() || tail(items).is_some())
 }
 

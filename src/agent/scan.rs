@@ -6,6 +6,7 @@ use super::{
     names::{Name, Names},
     number::{self, Number},
     quantity::Quantity,
+    spoken,
     text::{Token, TokenKind, tokens},
 };
 
@@ -76,7 +77,7 @@ impl Item {
 
 /// Reads a message.
 pub(super) fn scan(text: &str, names: &Names) -> Vec<Item> {
-    let tokens = tokens(text);
+    let tokens = tokens(&spoken::versions_in_figures(text));
     let mut items = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
@@ -94,6 +95,7 @@ pub(super) fn scan(text: &str, names: &Names) -> Vec<Item> {
         }
         at += used.max(1);
     }
+    separable(&mut items);
     items
 }
 
@@ -114,6 +116,14 @@ fn counted(what: What, text: &str, before: Option<&Item>, names: &Names) -> What
 /// `KEY=忽略规则`: what stands right behind the sign is the value, whatever it says.
 fn whole_value(what: What, used: usize, tokens: &[Token]) -> (What, usize) {
     let What::KeyValue(key, value) = &what else { return (what, used) };
+    // KEY="a b"
+    if let Some(quoted) = tokens.get(used)
+        && value.is_empty()
+        && !quoted.spaced
+        && quoted.kind == TokenKind::Quoted
+    {
+        return (What::KeyValue(key.clone(), quoted.text.clone()), used + 1);
+    }
     let glued = |t: &&Token| !t.spaced && matches!(t.kind, TokenKind::Han | TokenKind::Latin);
     let more = tokens[used..].iter().take_while(glued).count();
     let goes_on = more > 0 && (value.is_empty() || tokens[used].kind == TokenKind::Latin);
@@ -162,6 +172,9 @@ fn latin(tokens: &[Token], names: &Names, items: &mut Vec<Item>) -> (What, usize
     if let Some(found) = halves(tokens) {
         return found;
     }
+    if is_pronoun(&token.lower, items) {
+        return (What::Word(Sense::It), 1);
+    }
     if let Some((sense, used)) = english_at(tokens) {
         return (What::Word(sense), used);
     }
@@ -174,6 +187,43 @@ fn latin(tokens: &[Token], names: &Names, items: &mut Vec<Item>) -> (What, usize
     match pattern(&token.text) {
         What::Unknown => (misspelt_verb(&token.lower).map_or(What::Unknown, What::Word), 1),
         what => (what, 1),
+    }
+}
+
+/// "the one", "the trial one": points at something and counts nothing.
+fn is_pronoun(word: &str, before: &[Item]) -> bool {
+    let said = |n: usize| before.len().checked_sub(n).and_then(|at| before.get(at));
+    let is = |n: usize, words: &[&str]| {
+        said(n).is_some_and(|i| words.contains(&i.text.to_lowercase().as_str()))
+    };
+    const POINTING: [&str; 6] = ["the", "that", "this", "which", "other", "same"];
+    let named = said(1).is_some_and(|i| {
+        i.name().is_some() || i.what == What::Unknown || matches!(i.sense(), Some(Sense::Env(_)))
+    });
+    matches!(word, "one" | "ones") && (is(1, &POINTING) || named && is(2, &POINTING[..3]))
+}
+
+/// "switch the log off", "turn it on": the two words of a verb with its object between them.
+fn separable(items: &mut [Item]) {
+    for at in 0..items.len() {
+        let opens = matches!(items[at].text.to_lowercase().as_str(), "switch" | "turn" | "shut");
+        let Some(end) = items[at + 1..].iter().take(6).position(|i| {
+            matches!(i.text.to_lowercase().as_str(), "off" | "on" | "down")
+                || matches!(i.what, What::Mark(_))
+        }) else {
+            continue;
+        };
+        let closes = at + 1 + end;
+        let valued =
+            items[at..].iter().any(|i| matches!(i.what, What::Number(_) | What::KeyValue(..)));
+        let last = items
+            .get(closes + 1)
+            .is_none_or(|i| matches!(i.what, What::Mark(_)) || i.is(Sense::For) || i.is(Sense::In));
+        if opens && end > 0 && last && !valued && !matches!(items[closes].what, What::Mark(_)) {
+            let on = items[closes].text.eq_ignore_ascii_case("on");
+            items[at].what = What::Word(if on { Sense::Start } else { Sense::Stop });
+            items[closes].what = What::Word(Sense::Filler);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     lexicon::{Sense, environment_group},
     names::{Name, Names},
     nearest::Neighbours,
-    read, reply,
+    read, refer, reply,
     resolve::{self, Answer, Ask, Fill, Slot, Stop, World},
     scan::{Item, What, scan},
 };
@@ -196,7 +196,7 @@ impl<'a> Session<'a> {
 
     fn refer(&mut self, drafts: &mut [Draft], items: &[Item]) {
         let change = dialogue::last_change(&self.turn.history);
-        dialogue::refer(drafts, items, &self.state, change.as_deref());
+        refer::refer(drafts, items, &self.state, change.as_deref());
     }
 
     /// Resolves drafts and runs them; `words` are given when the model is to be asked whether it agrees.
@@ -291,7 +291,7 @@ impl<'a> Session<'a> {
                 Err(ToolError::Fatal(error)) => return failed(format!("{error:#}")),
             }
         }
-        let focus = dialogue::focus_of(&calls);
+        let focus = refer::focus_of(&calls);
         if !focus.is_empty() {
             self.state.focus = focus;
         }

@@ -16,6 +16,24 @@ static HOUR: LazyLock<Regex> = LazyLock::new(|| {
     .expect("invariant: the pattern is valid")
 });
 
+/// 零点五点零: two points make it a version.
+static VERSION: LazyLock<Regex> = LazyLock::new(|| {
+    const DIGITS: &str = "[零〇一二两三四五六七八九十百]+";
+    Regex::new(&format!("{DIGITS}(?:点{DIGITS}){{2,}}")).expect("invariant: the pattern is valid")
+});
+
+/// The text with versions in Chinese numerals written in figures.
+pub(super) fn versions_in_figures(text: &str) -> String {
+    let figures = |found: &Captures<'_>| {
+        let part = |said: &str| {
+            let digits: Vec<char> = said.chars().collect();
+            number::han(&digits).map_or_else(|| said.to_owned(), |(number, _)| number.to_string())
+        };
+        found[0].split('点').map(part).collect::<Vec<_>>().join(".")
+    };
+    VERSION.replace_all(text, figures).into_owned()
+}
+
 /// The text, in lower case as it came, with such times written in figures.
 pub(super) fn in_figures(text: &str) -> String {
     let spans = text
@@ -54,7 +72,19 @@ pub(super) fn in_figures(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::in_figures;
+    use super::{in_figures, versions_in_figures};
+
+    #[test]
+    fn versions_in_numerals_become_figures() {
+        for (said, figures) in [
+            ("换到零点五点零版", "换到0.5.0版"),
+            ("升到二点十二点一", "升到2.12.1"),
+            ("上午十点", "上午十点"),
+            ("三点五十点五十五", "3.50.55"),
+        ] {
+            assert_eq!(versions_in_figures(said), figures, "{said}");
+        }
+    }
 
     #[test]
     fn hours_in_words_become_figures_and_everything_else_stays() {

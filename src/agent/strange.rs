@@ -17,10 +17,17 @@ pub(super) fn unknown(items: &[Item], at: usize, names: &Names, draft: &mut Draf
     let before_is = |sense| before.is_some_and(|b: &Item| b.is(sense));
     let after_is = |sense| after.is_some_and(|a: &Item| a.is(sense));
     let is_key = values::is_env_key(word);
+    // plc 那个容器
+    let behind = items[at + 1..].iter().find(|i| !i.is(Sense::It) && !i.is(Sense::Filler));
+    if behind.is_some_and(|i| i.is(Sense::Container)) {
+        return;
+    }
+    // x 里 stands behind its place
+    let inside = before.is_some_and(|b| b.is(Sense::In) && !is_behind_its_place(b));
     if before_is(Sense::Namespace)
         || after_is(Sense::Namespace)
         || after_is(Sense::EnvWord)
-        || before_is(Sense::In)
+        || inside
     {
         draft.place.unknown.push(word.clone());
         return;
@@ -49,6 +56,11 @@ pub(super) fn unknown(items: &[Item], at: usize, names: &Names, draft: &mut Draf
     if workload_place || looks_like_name {
         draft.unknown.push((word.clone(), near));
     }
+}
+
+/// 里 and the like stand behind what they are about, "in" and 在 before it.
+pub(super) fn is_behind_its_place(item: &Item) -> bool {
+    matches!(item.text.as_str(), "里" | "里面" | "中" | "的里面" | "上")
 }
 
 /// Words that stand beside an "and" or a comma.

@@ -41,6 +41,12 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         }
         let (kind, end, inner) = match quoted(&chars, at) {
             Some(end) => (TokenKind::Quoted, end + 1, at + 1..end),
+            None if c == '>' && begins_line(&chars, at) => {
+                let end =
+                    chars[at..].iter().position(|c| *c == '\n').map_or(chars.len(), |n| at + n);
+                (TokenKind::Quoted, end, at + 1..end)
+            }
+            None if let Some(end) = url_end(&chars, at) => (TokenKind::Latin, end, at..end),
             None if is_word(c) || starts_signed_number(&chars, at) => {
                 let end = word_end(&chars, at);
                 (TokenKind::Latin, end, at..end)
@@ -56,6 +62,26 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         spaced = false;
     }
     found
+}
+
+/// Whether nothing but white space stands before it in its line: `> quoted mail`.
+fn begins_line(chars: &[char], at: usize) -> bool {
+    chars[..at].iter().rev().take_while(|c| **c != '\n').all(|c| c.is_whitespace())
+}
+
+/// Where a URL that begins here ends: at white space, Han, a quote, or a mark with nothing of it behind (RFC 3986 has all others inside).
+fn url_end(chars: &[char], at: usize) -> Option<usize> {
+    let scheme = chars[at..].iter().take_while(|c| c.is_ascii_alphabetic()).count();
+    let begins = scheme >= 2 && chars.get(at + scheme..at + scheme + 3)? == [':', '/', '/'];
+    let inside = |c: &&char| {
+        !c.is_whitespace() && !is_han(**c) && c.is_ascii() && !matches!(c, '"' | '`' | '<' | '>')
+    };
+    let rest = chars[at..].iter().take_while(inside).count();
+    let trailing = chars[at..at + rest].iter().rev();
+    let trailing = trailing
+        .take_while(|c| matches!(c, '.' | ',' | ';' | '?' | '!' | ')' | '\'' | ':'))
+        .count();
+    begins.then_some(at + rest - trailing)
 }
 
 /// Whether a character is Han.
@@ -106,6 +132,12 @@ fn word_end(chars: &[char], start: usize) -> usize {
         let value = chars[start..end].contains(&'=') && !c.is_whitespace() && !is_han(c);
         let joins =
             matches!(c, '-' | '_' | '.' | '/' | ':' | '@' | '+' | '^' | '\'') && next_is_word;
+        // KEY=https://host/path?query
+        if c == '='
+            && let Some(url) = url_end(chars, end + 1)
+        {
+            return url;
+        }
         if is_word(c)
             || joins
             || thousands
@@ -155,10 +187,12 @@ mod tests {
 
     #[test]
     fn words_keep_their_inner_marks() {
-        let cases: [(&str, &[&str]); 9] = [
+        let cases: [(&str, &[&str]); 11] = [
             ("把ledger-api扩到５个", &["把", "ledger-api", "扩", "到", "5", "个"]),
             ("scale it to -1, now", &["scale", "it", "to", "-1", ",", "now"]),
-            ("set A=http://x/y?z=1 B=2", &["set", "A=http://x/y", "?", "z=1", "B=2"]),
+            ("set A=http://x/y?z=1&q B=2", &["set", "A=http://x/y?z=1&q", "B=2"]),
+            ("换成https://h/v3?l=zh。", &["换", "成", "https://h/v3?l=zh", "。"]),
+            ("see\n> do it\nnow", &["see", "\n", " do it", "\n", "now"]),
             ("don't touch 1,000", &["don't", "touch", "1,000"]),
             ("image 'a b' ok", &["image", "a b", "ok"]),
             ("升级到v1.4.2。", &["升", "级", "到", "v1.4.2", "。"]),

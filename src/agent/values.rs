@@ -114,6 +114,10 @@ fn amount(items: &[Item], at: usize, before: &[&Item]) -> Amount {
     if ADDING.iter().any(|word| said(word)) {
         return Amount::By(sign * number);
     }
+    // "take two replicas from x"
+    if number > 0 && said("take") {
+        return Amount::Unclear { number, sign: -1 };
+    }
     let scaling =
         before.iter().any(|b| b.is(Sense::Scale) && b.text.chars().any(super::text::is_han));
     let moving = has(Sense::Up) || has(Sense::Down) || said("up") || said("down");
@@ -188,6 +192,10 @@ pub(super) fn env(items: &[Item], draft: &mut Draft) {
                 continue;
             }
             let value = value.trim_matches(|c| c == '"' || c == '\'').to_owned();
+            if value.is_empty() {
+                draft.valueless.push(key.clone());
+                continue;
+            }
             draft.set.insert(key.clone(), value);
         }
     }

@@ -24,15 +24,16 @@ pub(super) fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
     for (at, item) in items.iter().enumerate() {
         let before = at.checked_sub(1).map(|i| &items[i]);
         let after = items.get(at + 1);
-        let article = before.is_some_and(|b| b.text.eq_ignore_ascii_case("the"));
-        let excluder = if article { at.checked_sub(2).map(|i| &items[i]) } else { before };
+        // "not in prod", "not the database"
+        let excluder = items[..at].iter().rev().find(|i| !is_small(i));
         if excluder.is_some_and(is_excluding) || is_compared(items, at) {
             continue;
         }
         match &item.what {
             What::Name(name) => {
                 let says_place = before.is_some_and(|b| {
-                    b.is(Sense::Namespace) || b.is(Sense::In) || b.is(Sense::EnvWord)
+                    let inside = b.is(Sense::In) && !strange::is_behind_its_place(b);
+                    b.is(Sense::Namespace) || inside || b.is(Sense::EnvWord)
                 }) || after
                     .is_some_and(|a| a.is(Sense::Namespace) || a.is(Sense::EnvWord));
                 let place = name.namespace.is_some() || name.environment.is_some();
@@ -66,21 +67,16 @@ pub(super) fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
             _ => {}
         }
     }
-    if !draft.targets.is_empty() {
-        // beside a workload that is known, a word that is not in one row with it and like no name is only a word
-        let rows = strange::in_a_row(items);
-        let targets: Vec<String> = draft.targets.iter().flat_map(|t| t.names.clone()).collect();
-        draft.unknown.retain(|(word, near)| {
-            // half the name of the one that is named
-            !near.is_empty() && !near.iter().any(|name| targets.contains(name))
-                || rows.contains(&word.as_str())
-                || names.has_container(&targets, word)
-        });
-    }
+    drop_mere_words(items, names, draft);
     kinds(items, draft);
     places_of_their_own(items, names, draft);
     let has = |sense| items.iter().any(|i: &Item| i.is(sense));
-    if has(Sense::Except) {
+    if let Some(at) = items.iter().position(|i| i.is(Sense::Except))
+        && !has(Sense::All)
+        && items[..at].iter().any(|i| i.name().is_some_and(|n| !n.workloads.is_empty()))
+    {
+        named_with_exceptions(items, at, names, draft);
+    } else if has(Sense::Except) {
         // what is left out is no target
         let named = std::mem::take(&mut draft.targets).into_iter().flat_map(|t| t.names);
         draft.except = named.collect();
@@ -92,6 +88,39 @@ pub(super) fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
         let names = draft.targets.iter().flat_map(|t| t.names.clone()).collect();
         draft.targets = vec![Target { names, ..Target::default() }];
     }
+}
+
+/// Beside a workload that is known, a word that is not in one row with it and like no name is only a word.
+fn drop_mere_words(items: &[Item], names: &Names, draft: &mut Draft) {
+    if !draft.targets.is_empty() {
+        let rows = strange::in_a_row(items);
+        let targets: Vec<String> = draft.targets.iter().flat_map(|t| t.names.clone()).collect();
+        draft.unknown.retain(|(word, near)| {
+            // half the name of the one that is named
+            !near.is_empty() && !near.iter().any(|name| targets.contains(name))
+                || rows.contains(&word.as_str())
+                || names.has_container(&targets, word)
+        });
+    }
+}
+
+/// "a and b, but not c", "a everywhere except prod": what stands before is meant, without the places behind.
+fn named_with_exceptions(items: &[Item], at: usize, names: &Names, draft: &mut Draft) {
+    let (mut meant, mut left_out) = (Draft::default(), Draft::default());
+    targets(&items[..at], names, &mut meant);
+    targets(&items[at + 1..], names, &mut left_out);
+    let place = left_out.place;
+    draft.targets = meant.targets;
+    draft.place = meant.place;
+    draft.all = false;
+    draft.place.everywhere |= items.iter().any(|i| i.is(Sense::Everywhere));
+    draft.place.without =
+        [place.namespaces, place.environments, place.groups].into_iter().flatten().collect();
+}
+
+/// "in the": words between what excludes or compares and the place.
+fn is_small(item: &Item) -> bool {
+    item.is(Sense::In) && item.text.is_ascii() || item.text.eq_ignore_ascii_case("the")
 }
 
 /// "not prod", 不是生产: what follows is not meant.
@@ -110,9 +139,7 @@ fn is_compared(items: &[Item], at: usize) -> bool {
     };
     let place = matches!(items[at].sense(), Some(Sense::Env(_)))
         || items[at].name().is_some_and(|n| n.workloads.is_empty());
-    let small =
-        |i: &Item| i.is(Sense::In) && i.text.is_ascii() || i.text.eq_ignore_ascii_case("the");
-    let before = (0..at).rev().find(|at| !small(&items[*at]));
+    let before = (0..at).rev().find(|at| !is_small(&items[*at]));
     let same_before = items[..at].iter().rev().take(4).any(|i| i.is(Sense::Same));
     let like = said(before, &["as", "like"]) && (same_before || said(before, &["like"]));
     let like_han = said(before, &["跟", "和", "与"])

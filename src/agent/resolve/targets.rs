@@ -230,6 +230,14 @@ pub(in crate::agent) fn in_place(
 ) -> bool {
     let namespace = workload.object.namespace.as_deref().unwrap_or_default();
     let environment = workload.environment.as_deref();
+    let is_place = |word: &String| {
+        word == namespace
+            || Some(word.as_str()) == environment
+            || environment.and_then(environment_group) == Some(word.as_str())
+    };
+    if place.without.iter().any(is_place) {
+        return false;
+    }
     let by_name = place.namespaces.iter().any(|n| n == namespace)
         || place.environments.iter().any(|e| Some(e.as_str()) == environment);
     let by_word = place.groups.iter().any(|group| {
