@@ -209,7 +209,7 @@ impl World {
         }
     }
 
-    /// What is approved is merged and applied in the background: the next step comes after that has begun.
+    /// What is approved is merged and applied in the background: the next step comes after that.
     async fn taken_up(&self, id: &ChangeId) -> anyhow::Result<()> {
         let store = self.app.chatops().store();
         let deadline = Instant::now() + CHANGE_LIMIT;
@@ -217,6 +217,8 @@ impl World {
             let change = store.change(id).await?.context("the change is gone")?;
             let waiting = matches!(change.state, ChangeState::Approved | ChangeState::Merged);
             if !waiting || Instant::now() > deadline {
+                // what is said next is said after it was applied, however busy the machine is
+                self.app.chatops().delivery().at_rest().await;
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

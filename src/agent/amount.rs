@@ -19,6 +19,11 @@ pub(super) fn halves(tokens: &[Token]) -> Option<(What, usize)> {
         ("a", "couple", _) => return Some((What::Number(Number::Whole(2)), 2)),
         _ => {}
     }
+    if let ("half", "a" | "an", Some("second" | "minute" | "hour" | "day")) =
+        (word(0)?, word(1)?, word(2))
+    {
+        return Some((What::Measure, 3));
+    }
     let quarters = |n: f64, at: usize| {
         let of = word(at) == Some("of") && word(at + 1) == Some("a");
         let unit = word(at + usize::from(of) * 2)?;

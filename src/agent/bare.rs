@@ -22,8 +22,14 @@ fn says_nothing_else(item: &Item) -> bool {
         And, Because, Both, CanYou, Counter, Domain, Env, EnvWord, Everywhere, Filler, For,
         Greeting, In, It, Namespace, Of, On, Please, Replicas, Same, Then, To,
     };
-    item.name().is_some_and(|name| name.others.is_empty() || !name.workloads.is_empty())
+    let named = item.name().is_some_and(|name| {
+        let place = name.namespace.is_some() || name.environment.is_some();
+        name.others.is_empty() || !name.workloads.is_empty() || place
+    });
+    named
         || matches!(item.what, What::Mark(_))
+        // "that is three"
+        || item.is(Sense::Ask) && item.text.eq_ignore_ascii_case("is")
         || matches!(
             item.sense(),
             Some(

@@ -168,7 +168,8 @@ fn begins_clause(before: &[Item], after: &[Item]) -> bool {
     let verb = |i: &Item| i.sense().is_some_and(is_verb) || i.is(Sense::Look) || i.is(Sense::Ask);
     let workload = |i: &Item| i.name().is_some_and(|n| !n.workloads.is_empty());
     let whole = |items: &[Item]| items.iter().any(workload) && items.iter().any(is_value);
-    let starts_with_verb = after.iter().find(|i| !is_soft(i)).is_some_and(verb);
+    let starts_with_verb =
+        after.iter().find(|i| !is_soft(i)).is_some_and(|i| verb(i) || i.is(Sense::Not));
     starts_with_verb || (whole(before) && after.iter().any(verb)) || (whole(before) && whole(after))
 }
 

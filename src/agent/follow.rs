@@ -165,7 +165,9 @@ pub(super) fn asked(items: &[Item]) -> Vec<Item> {
             && c.items.iter().any(|i| i.is(Sense::Reported) || i.what == What::Quoted)
     };
     let whole = |c: &clause::Clause| {
-        c.mood == Mood::Question
+        let asks = c.mood == Mood::Question
+            || c.items.iter().any(|i| i.sense().is_some_and(clause::is_topic));
+        asks && !reported(c)
             && c.items.iter().any(|i| i.name().is_some_and(|n| !n.workloads.is_empty()))
     };
     if let Some(at) = clauses.iter().position(reported)

@@ -226,9 +226,12 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
     // 今晚没人用 only tells why
     let later = with(Mood::Later).any(|c| {
         let nobody = c.items.windows(2).any(|w| w[0].text == "没" && w[1].text.starts_with('人'));
+        // 他们说周一会很忙: a forecast
+        let told = c.items.iter().any(|i| i.is(Sense::Reported) || i.text == "会");
+        let nobody = nobody || told && !verb(&c);
         !nobody && verb(&c)
             || c.items.iter().any(is_value)
-            || c.items.iter().all(|i| i.name().is_none())
+            || !told && c.items.iter().all(|i| i.name().is_none())
     });
     // 隔一会儿就重启，咋回事: when it happens, and a question about it
     let wonders = |c: &Clause| {

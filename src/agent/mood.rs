@@ -116,8 +116,10 @@ fn names_a_record(items: &[Item]) -> bool {
 /// "the release candidate is bad": a verb that is a noun here.
 fn tells_how_it_is(items: &[Item]) -> bool {
     let is = |i: &Item| matches!(i.text.to_lowercase().as_str(), "is" | "are" | "was" | "were");
+    // "half the plates are misread" is no amount
+    let valued = |i: &Item| is_value(i) && i.sense().is_none();
     items.iter().any(is)
-        && !items.iter().any(is_value)
+        && !items.iter().any(valued)
         && !items.iter().any(|i| i.name().is_some() || i.is(Sense::It) || i.is(Sense::Object))
 }
 
@@ -190,6 +192,8 @@ fn is_condition(items: &[Item], at: usize) -> bool {
     let first = items[..at].iter().all(is_soft);
     match items[at].text.to_lowercase().as_str() {
         "等" => first,
+        "以后" | "之后" => !first,
+        "before" if at + 1 == items.len() => false,
         "before" => items.iter().any(|i| i.name().is_some() || i.sense().is_some_and(is_verb)),
         _ => true,
     }

@@ -8,7 +8,7 @@ use super::{
     names::Names,
     number::Number,
     scan::{Item, What},
-    values,
+    strange, values,
     whom::{container, container_of_target, targets},
 };
 
@@ -22,7 +22,11 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
         let parts = drafts_of(&clause.items, names, &before);
         let part = parts.first().cloned().unwrap_or_default();
         // "live keeps its 15m"
-        if part.verbs.is_empty() && clause.items.iter().any(is_kept) {
+        if clause.items.iter().any(is_kept) && !clause.items.iter().any(is_change_verb) {
+            continue;
+        }
+        let reported = clause.items.iter().any(|i| i.is(Sense::Reported));
+        if clause.mood == Mood::Perhaps && reported && part.targets.is_empty() {
             continue;
         }
         match clause.mood {
@@ -63,14 +67,15 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
                     // a sentence about something else names no further workload
                     let tells = clause.items.len() > 3 && part.targets.is_empty();
                     let part = if tells { Draft { unknown: Vec::new(), ..part } } else { part };
-                    add(last, without_mere_words(part));
+                    add(last, without_mere_words(part, &clause.items));
+                    scope_said_later(last, &clause.items);
                 }
                 // "1.4 of x is final, bring it to prod"
                 None => {
                     waiting.images.extend(values::images(&clause.items, names));
                     waiting.requests.extend(part.requests.clone());
                     waiting.limits.extend(part.limits.clone());
-                    add(&mut waiting, without_mere_words(part));
+                    add(&mut waiting, without_mere_words(part, &clause.items));
                 }
             },
         }
@@ -88,10 +93,25 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
     found
 }
 
-/// What a clause that only tells names: a word that is like no name is only a word.
-fn without_mere_words(mut part: Draft) -> Draft {
-    part.unknown.retain(|(word, near)| !near.is_empty() || word.contains(['-', '_']));
+/// What a clause that only tells names: a word that is like no name, or beside a name that is known, is only a word.
+fn without_mere_words(mut part: Draft, items: &[Item]) -> Draft {
+    let rows = strange::in_a_row(items);
+    let named = !part.targets.is_empty();
+    part.unknown.retain(|(word, near)| {
+        word.contains(['-', '_']) || !near.is_empty() && (!named || rows.contains(&word.as_str()))
+    });
     part
+}
+
+/// "x may use two gigs, set the limit accordingly".
+fn scope_said_later(draft: &mut Draft, items: &[Item]) {
+    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
+    let amounts = match (has(Sense::Request), has(Sense::Limit)) {
+        (true, false) => &mut draft.requests,
+        (false, true) => &mut draft.limits,
+        _ => return,
+    };
+    amounts.append(&mut draft.unscoped);
 }
 
 fn is_kept(item: &Item) -> bool {
@@ -99,6 +119,10 @@ fn is_kept(item: &Item) -> bool {
         item.text.to_lowercase().as_str(),
         "keeps" | "keep" | "stays" | "stay" | "remains" | "remain" | "保持" | "维持" | "仍是"
     )
+}
+
+fn is_change_verb(item: &Item) -> bool {
+    item.sense().is_some_and(is_verb)
 }
 
 fn is_order(item: &Item) -> bool {
@@ -148,11 +172,16 @@ fn push(found: &mut Vec<Draft>, mut part: Draft, waiting: &Draft) {
     }
     // "x has to run 1.4, please change the tag": no value of its own, and nothing new
     let repeats = |last: &Draft| {
-        last.has_value()
-            && !own
-            && !part.has_value()
-            && last.verbs == part.verbs
-            && goes_on(last, &part)
+        let amounts = |d: &Draft| (d.requests.clone(), d.limits.clone(), d.unscoped.clone());
+        let same_value = last.images == part.images
+            && last.amounts == part.amounts
+            && (&last.set, &last.unset) == (&part.set, &part.unset)
+            && amounts(last) == amounts(&part)
+            && part.misfits.is_empty();
+        let same_verb = last.verbs.iter().all(|verb| part.verbs.contains(verb));
+        let same_place = last.place == part.place && last.targets == part.targets;
+        let new = part.has_value() && !same_value;
+        last.has_value() && !own && !new && same_verb && same_place
     };
     // "upgrade x, the one in front, to 1.4": the value of the verb before it
     match found.last_mut() {

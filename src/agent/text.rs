@@ -30,7 +30,7 @@ pub(super) enum TokenKind {
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let raw: Vec<char> = text.chars().filter(|c| !is_invisible(fold(*c))).collect();
     let chars: Vec<char> = raw.iter().copied().map(fold).collect();
-    let mut found = Vec::new();
+    let mut found: Vec<Token> = Vec::new();
     let (mut at, mut spaced) = (0, true);
     while at < chars.len() {
         let c = chars[at];
@@ -48,7 +48,15 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
             }
             None if let Some(end) = url_end(&chars, at) => (TokenKind::Latin, end, at..end),
             None if is_word(c) || starts_signed_number(&chars, at) => {
-                let end = word_end(&chars, at);
+                let mut end = word_end(&chars, at);
+                // LEVELS to a,b: one value, where the comma is not a full-width one
+                let lists = |end: usize| {
+                    let next = raw.get(end + 1).is_some_and(char::is_ascii_alphabetic);
+                    raw.get(end) == Some(&',') && next
+                };
+                while c.is_ascii_alphabetic() && lists(end) && found.iter().any(is_variable) {
+                    end = word_end(&chars, end + 1);
+                }
                 (TokenKind::Latin, end, at..end)
             }
             None if is_han(c) => (TokenKind::Han, at + 1, at..at + 1),
@@ -62,6 +70,15 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         spaced = false;
     }
     found
+}
+
+/// `LOG_LEVEL`, the name of an environment variable.
+fn is_variable(token: &Token) -> bool {
+    let inside = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    token.kind == TokenKind::Latin
+        && token.text.len() >= 3
+        && token.text.starts_with(|c: char| c.is_ascii_uppercase())
+        && token.text.chars().all(inside)
 }
 
 /// Whether nothing but white space stands before it in its line: `> quoted mail`.
@@ -187,11 +204,12 @@ mod tests {
 
     #[test]
     fn words_keep_their_inner_marks() {
-        let cases: [(&str, &[&str]); 11] = [
+        let cases: [(&str, &[&str]); 12] = [
             ("把ledger-api扩到５个", &["把", "ledger-api", "扩", "到", "5", "个"]),
             ("scale it to -1, now", &["scale", "it", "to", "-1", ",", "now"]),
             ("set A=http://x/y?z=1&q B=2", &["set", "A=http://x/y?z=1&q", "B=2"]),
             ("换成https://h/v3?l=zh。", &["换", "成", "https://h/v3?l=zh", "。"]),
+            ("MODES 设成 ais,radar，好", &["MODES", "设", "成", "ais,radar", ",", "好"]),
             ("see\n> do it\nnow", &["see", "\n", " do it", "\n", "now"]),
             ("don't touch 1,000", &["don't", "touch", "1,000"]),
             ("image 'a b' ok", &["image", "a b", "ok"]),

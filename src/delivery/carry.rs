@@ -166,6 +166,11 @@ impl Delivery {
         self.step(change, action, "kubemate", detail).await.map(drop)
     }
 
+    /// Waits until nothing is being merged or applied.
+    pub async fn at_rest(&self) {
+        drop(self.applying.lock().await);
+    }
+
     /// Merges and applies, as far as that is still to be done; returns the change as it stands then.
     async fn bring_in(&self, id: &ChangeId) -> Result<Change, DeliveryError> {
         let _turn = self.applying.lock().await;
