@@ -201,7 +201,11 @@ fn by_subject(items: &[Item], subject: &Subject, said: &Said) -> Vec<&'static st
     if named && restarts {
         return vec!["rollout_status", "events"];
     }
-    if named && said.any("几个|几台|多少个|多少台|how many") {
+    if named && said.any("containers|容器") {
+        return vec!["describe_object"];
+    }
+    let pods = kind(items) == Some("Pod") && !said.any(SET_UP);
+    if named && (pods || said.any("几个|几台|多少个|多少台|how many")) {
         return vec!["rollout_status"];
     }
     if named && said.any(HAPPENING) {

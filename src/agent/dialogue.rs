@@ -328,15 +328,16 @@ fn workload(draft: &mut Draft, items: &[Item], part: Draft) -> bool {
         return false;
     }
     let mut part = part;
+    let mut offered = draft.unknown.first().map_or_else(Vec::new, |(_, near)| near.clone());
     if let Some(ambiguous) = draft.targets.iter().position(|t| t.names.len() > 1) {
-        let offered = draft.targets.remove(ambiguous).names;
-        // half a name is enough among those that were offered
-        if let [(_, near)] = part.unknown.as_slice() {
-            let mut meant = near.iter().filter(|name| offered.contains(name));
-            if let (Some(one), None) = (meant.next(), meant.next()) {
-                part.targets = vec![Target::named(one)];
-                part.unknown.clear();
-            }
+        offered = draft.targets.remove(ambiguous).names;
+    }
+    // half a name is enough among those that were offered
+    if let [(_, near)] = part.unknown.as_slice() {
+        let mut meant = near.iter().filter(|name| offered.contains(name));
+        if let (Some(one), None) = (meant.next(), meant.next()) {
+            part.targets = vec![Target::named(one)];
+            part.unknown.clear();
         }
     }
     draft.unknown = part.unknown;

@@ -271,10 +271,8 @@ fn without_verb(items: &[Item], asking: bool, valued: bool) -> Mood {
     {
         return restrained(items).unwrap_or(Mood::Command);
     }
-    if (valued || items.iter().any(|i| matches!(i.what, What::KeyValue(..))))
-        && !topic
-        && !has(Sense::Told)
-    {
+    let assigns = items.iter().any(|i| matches!(i.what, What::KeyValue(..)));
+    if (assigns || valued && !topic) && !has(Sense::Told) {
         return restrained(items).unwrap_or(Mood::Command);
     }
     Mood::Statement

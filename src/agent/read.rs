@@ -50,7 +50,7 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
                 waiting.place.clone_from(&part.place);
             }
             // 今晚没人用 x，先缩到 0
-            Mood::Later if found.is_empty() && !clause.items.iter().any(is_order) => {
+            Mood::Later if found.is_empty() && !clause.items.iter().any(is_value) => {
                 add(&mut waiting, part);
             }
             Mood::Negated | Mood::Question | Mood::Conditional | Mood::Later => {}

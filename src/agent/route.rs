@@ -154,8 +154,13 @@ fn points_back(items: &[Item], place: &Place) -> bool {
         has(Sense::All) || has(Sense::List) || has(Sense::Others) || has(Sense::Everywhere);
     let words = Said::of(items);
     let general = words.any("anything|everything|cluster|something|who|node|nodes|namespace|集群|节点|大家|整体|有什么|哪里|谁");
-    let state =
-        has(Sense::Status) || has(Sense::Replicas) || has(Sense::Logs) || has(Sense::Counter);
+    let state = has(Sense::Status)
+        || has(Sense::Replicas)
+        || has(Sense::Logs)
+        || has(Sense::Image)
+        || has(Sense::Config)
+        || has(Sense::Counter)
+        || words.any("几个|几台|多少个|how many");
     let it = |i: &Item| i.is(Sense::It) || i.text.to_lowercase().starts_with("is it");
     // "and what is LIMIT now?"
     let variable = items.iter().any(|i| i.what == What::Unknown && values::is_env_key(&i.text));
