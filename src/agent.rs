@@ -12,6 +12,7 @@ mod dialogue;
 mod draft;
 mod evidence;
 mod follow;
+mod forbid;
 mod gate;
 mod guard;
 mod lead;
@@ -33,6 +34,7 @@ mod spoken;
 mod strange;
 mod text;
 mod values;
+mod verbs;
 mod whom;
 
 use std::{future::Future, sync::Arc, time::Duration};

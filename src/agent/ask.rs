@@ -12,7 +12,7 @@ use super::{
     names::Names,
     reply,
     route::{self, Subject},
-    scan::Item,
+    scan::{Item, What},
     session::{Session, clarify, failed, refusal},
 };
 use crate::{
@@ -28,6 +28,7 @@ impl Session<'_> {
     /// Answers a question.
     pub(super) async fn ask(&mut self, items: &[Item], names: &Names<'_>) -> TurnResult {
         let turn = self.turn;
+        let items = &whole_names(items, names);
         let subject = self.subject(items, names);
         let asks_for_one =
             subject.workloads.is_empty() && subject.other.is_none() && cue::kind(items).is_none();
@@ -335,6 +336,21 @@ impl Session<'_> {
         };
         namespaces.into_iter().map(with).collect()
     }
+}
+
+/// Half a Han name that only one workload has: reading needs no question back.
+fn whole_names(items: &[Item], names: &Names<'_>) -> Vec<Item> {
+    let named = items.iter().any(|i| i.name().is_some_and(|n| !n.workloads.is_empty()));
+    let whole = |item: &Item| {
+        let half = item.what == What::Unknown && item.text.chars().all(super::text::is_han);
+        let near = if half && !named { names.near(&item.text) } else { Vec::new() };
+        let name = match near.as_slice() {
+            [one] => names.find(one),
+            _ => None,
+        };
+        Item { what: name.map_or_else(|| item.what.clone(), What::Name), ..item.clone() }
+    };
+    items.iter().map(whole).collect()
 }
 
 /// Whether evidence tells of something wrong with a workload.

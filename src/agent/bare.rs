@@ -90,7 +90,7 @@ pub(super) fn after(items: &[Item], at: usize) -> Option<&Item> {
     // "LEVEL debug on x"
     let word = items[at].what == What::Unknown
         && (next.what == What::Unknown || next.text.eq_ignore_ascii_case("debug"))
-        && rest.next().is_none_or(|i| i.is(Sense::On) || i.name().is_some());
+        && rest.next().is_none_or(|i| i.is(Sense::On) || i.is(Sense::For) || i.name().is_some());
     let value = word || is_value(next) || matches!(next.what, What::Quoted | What::Measure);
     (value && !matches!(next.what, What::KeyValue(..))).then_some(next)
 }

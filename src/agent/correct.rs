@@ -24,7 +24,9 @@ pub(super) enum Standing {
 
 /// Reads whether a later clause takes an order back.
 pub(super) fn standing(clauses: &[Clause], names: &Names) -> Standing {
-    let points: Vec<usize> = (1..clauses.len()).filter(|at| takes_back(&clauses[*at])).collect();
+    let points: Vec<usize> = (1..clauses.len())
+        .filter(|at| takes_back(&clauses[*at]) || apologises(&clauses[*at..]))
+        .collect();
     let ordered = |until: usize| {
         let mut drafts = read::drafts(&clauses[..until], names);
         drafts.retain(|draft| !draft.verbs.is_empty());
@@ -106,6 +108,19 @@ fn takes_back(clause: &Clause) -> bool {
         return false;
     }
     rest.is_empty() || rest.iter().any(|i| is_value(i) || is_meant(i))
+}
+
+/// "x to 15 ... sorry, on y": nothing but an apology, and then only what was meant.
+fn apologises(clauses: &[Clause]) -> bool {
+    const SORRY: [&str; 5] = ["sorry", "so sorry", "抱歉", "不好意思", "对不起"];
+    let [first, next, ..] = clauses else { return false };
+    let only = first.items.iter().all(|i| SORRY.contains(&i.text.to_lowercase().as_str()));
+    let meant = next.items.iter().any(is_meant)
+        && next
+            .items
+            .iter()
+            .all(|i| is_meant(i) || is_empty_talk(i) || i.is(Sense::On) || i.is(Sense::Domain));
+    only && meant
 }
 
 fn says_no(item: &Item) -> bool {

@@ -119,7 +119,7 @@ pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
     let events = has(Sense::Events);
     // "any warnings from x?" may be in its log as well
     let warnings = events && !said.any("event|events|事件") && !subject.workloads.is_empty();
-    let logs = has(Sense::Logs) || warnings || said.any(LOGS) && !document;
+    let logs = has(Sense::Logs) || warnings || said.any(LOGS) && !document && !has(Sense::EnvVar);
     let mut found = Vec::new();
     // "list every problem": nobody's logs, and the logs of nobody cannot be read
     let problems =

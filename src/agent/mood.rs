@@ -194,6 +194,10 @@ fn is_condition(items: &[Item], at: usize) -> bool {
         "等" => first,
         "以后" | "之后" => !first,
         "before" if at + 1 == items.len() => false,
+        // "drafts stay locked after people go home"
+        "after" | "when" | "once" | "until" if !first => {
+            items.iter().any(|i| is_value(i) || i.sense().is_some_and(is_verb))
+        }
         "before" => items.iter().any(|i| i.name().is_some() || i.sense().is_some_and(is_verb)),
         _ => true,
     }

@@ -9,6 +9,7 @@ use super::{
     number::Number,
     scan::{Item, What},
     strange, values,
+    verbs::{unclear, value_kinds, verbs},
     whom::{container, container_of_target, targets},
 };
 
@@ -17,16 +18,15 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
     let mut found: Vec<Draft> = Vec::new();
     // what was named before the verb came: "ledger-api, scale it to 5"
     let mut waiting = Draft::default();
-    for clause in clauses {
+    // the last clause that says an order whole
+    let whole = clauses.iter().rposition(|c| is_whole(c, names)).unwrap_or(0);
+    for (at, clause) in clauses.iter().enumerate() {
         let before = found.last().map_or(&[][..], |d: &Draft| d.verbs.as_slice()).to_vec();
         let parts = drafts_of(&clause.items, names, &before);
         let part = parts.first().cloned().unwrap_or_default();
-        // "live keeps its 15m"
-        if clause.items.iter().any(is_kept) && !clause.items.iter().any(is_change_verb) {
-            continue;
-        }
-        let reported = clause.items.iter().any(|i| i.is(Sense::Reported));
-        if clause.mood == Mood::Perhaps && reported && part.targets.is_empty() {
+        if says_nothing(clause, &part, at < whole)
+            || found.last_mut().is_some_and(|last| takes_value(last, &clause.items))
+        {
             continue;
         }
         match clause.mood {
@@ -56,20 +56,7 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
             Mood::Negated | Mood::Question | Mood::Conditional | Mood::Later => {}
             // a clause without a verb: more targets or the place of the command before it, or of the one to come
             _ => match found.last_mut() {
-                Some(last) => {
-                    // "to 4, no wait, 5": a value that belongs to nothing is asked about
-                    let tells = clause
-                        .items
-                        .iter()
-                        .any(|i| matches!(i.text.as_str(), "has" | "have" | "有"));
-                    let values = clause.items.iter().filter(|i| is_value(i) && !tells);
-                    last.unclear.extend(values.map(|i| i.text.clone()));
-                    // a sentence about something else names no further workload
-                    let tells = clause.items.len() > 3 && part.targets.is_empty();
-                    let part = if tells { Draft { unknown: Vec::new(), ..part } } else { part };
-                    add(last, without_mere_words(part, &clause.items));
-                    scope_said_later(last, &clause.items);
-                }
+                Some(last) => tell_more(last, clause, part),
                 // "1.4 of x is final, bring it to prod"
                 None => {
                     waiting.images.extend(values::images(&clause.items, names));
@@ -91,6 +78,78 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
         draft.unknown.retain(|(_, near)| !near.iter().any(|name| targets.contains(&name)));
     }
     found
+}
+
+/// Whether a clause says nothing of an order: how it stays elsewhere, what somebody else says, why (where the order itself
+/// comes `later`).
+fn says_nothing(clause: &Clause, part: &Draft, later: bool) -> bool {
+    let has = |test: &dyn Fn(&Item) -> bool| clause.items.iter().any(test);
+    // "live keeps its 15m"
+    let assigns = has(&|i| matches!(i.what, What::KeyValue(..)));
+    if !assigns && !has(&is_change_verb) && has(&is_kept) {
+        return true;
+    }
+    // "derby kicks off and every banner sells twice; ads up to 9"
+    let mere_words = part.unknown.iter().any(|(word, near)| near.is_empty() && !word.contains('-'));
+    if later && part.targets.is_empty() && (mere_words || is_passive(&clause.items)) {
+        return true;
+    }
+    let reported = has(&|i| i.is(Sense::Reported));
+    clause.mood == Mood::Perhaps && reported && part.targets.is_empty()
+}
+
+/// A clause without a verb behind an order: more targets, its place, or a value that belongs to nothing.
+fn tell_more(last: &mut Draft, clause: &Clause, part: Draft) {
+    let items = &clause.items;
+    // "to 4, no wait, 5" is asked about
+    let tells = items.iter().any(|i| matches!(i.text.as_str(), "has" | "have" | "有"));
+    let words = |i: &Item| i.text.chars().all(|c| c.is_ascii_alphabetic());
+    let values = items.iter().filter(|i| is_value(i) && !tells && !words(i));
+    let mut new: Vec<String> = values.map(|i| i.text.clone()).collect();
+    new.retain(|text| !says(last, text));
+    last.unclear.append(&mut new);
+    // a sentence about something else names no further workload
+    let tells = items.len() > 3 && part.targets.is_empty();
+    let row = |i: &Item| i.what == What::Unknown || i.is(Sense::And) || i.name().is_some();
+    let tells = tells || !last.targets.is_empty() && !items.iter().all(row);
+    let part = if tells { Draft { unknown: Vec::new(), ..part } } else { part };
+    add(last, without_mere_words(part, items));
+    scope_said_later(last, items);
+}
+
+/// Whether a clause commands something of a workload it names.
+fn is_whole(clause: &Clause, names: &Names) -> bool {
+    let part = draft(&clause.items, names);
+    clause.mood == Mood::Command
+        && !part.targets.is_empty()
+        && (!part.verbs.is_empty() || part.has_value())
+}
+
+/// 一半评论都被扣了: what was done, by whomever.
+fn is_passive(items: &[Item]) -> bool {
+    items.iter().any(|i| i.text == "被") && items.last().is_some_and(|i| i.text == "了")
+}
+
+/// "a tenth of a core, 100m that is": an amount that was said before, in other words.
+fn says(draft: &Draft, amount: &str) -> bool {
+    [&draft.requests, &draft.limits, &draft.unscoped]
+        .iter()
+        .any(|t| t.values().any(|v| v == amount))
+}
+
+/// "its LIMIT needs a change, 500": the value of the variable that was named without one.
+fn takes_value(last: &mut Draft, items: &[Item]) -> bool {
+    let mut said = items.iter().filter(|i| !i.is(Sense::Filler) && !i.is(Sense::To));
+    let (Some(value), None, [key]) = (said.next(), said.next(), last.valueless.as_slice()) else {
+        return false;
+    };
+    let fits = is_value(value) || value.what == What::Quoted;
+    if fits && last.set.is_empty() && !matches!(value.what, What::KeyValue(..)) {
+        last.set.insert(key.clone(), value.text.clone());
+        last.valueless.clear();
+        return true;
+    }
+    false
 }
 
 /// What a clause that only tells names: a word that is like no name, or beside a name that is known, is only a word.
@@ -139,6 +198,12 @@ fn push(found: &mut Vec<Draft>, mut part: Draft, waiting: &Draft) {
     }
     // "x, except in prod: 2 everywhere"
     part.place.without.extend(before.place.without.iter().cloned());
+    // "it got so long that it wants a limit of 384Mi"
+    let mere_words = |(word, near): &(String, Vec<String>)| near.is_empty() && !word.contains('-');
+    if part.targets.is_empty() && !before.targets.is_empty() && part.unknown.iter().all(mere_words)
+    {
+        part.unknown.clear();
+    }
     if part.targets.is_empty() && part.unknown.is_empty() && !part.all && part.change.is_none() {
         if found.is_empty() && part.container.is_none() {
             part.container.clone_from(&before.container);
@@ -247,36 +312,6 @@ fn drafts_of(items: &[Item], names: &Names, before: &[Verb]) -> Vec<Draft> {
     }
 }
 
-/// The verbs whose values are said beyond doubt.
-fn value_kinds(items: &[Item], whole: &Draft) -> Vec<Verb> {
-    // 加一个 KEY=1, 加一个环境变量: one of these, not one replica
-    let variable = |at: usize| {
-        let next = items[at..].iter().find(|i| !i.is(Sense::Of) && !i.is(Sense::Filler));
-        next.is_some_and(|i| {
-            i.is(Sense::EnvVar)
-                || matches!(i.what, What::KeyValue(..))
-                || values::is_env_key(&i.text)
-        })
-    };
-    let counted = (1..items.len()).any(|at| {
-        matches!(items[at - 1].what, What::Number(_))
-            && (items[at].is(Sense::Replicas) || items[at].is(Sense::Counter) && !variable(at + 1))
-    });
-    let resources =
-        !whole.requests.is_empty() || !whole.limits.is_empty() || !whole.unscoped.is_empty();
-    let mut found = Vec::new();
-    let mut add = |said: bool, verb: Verb| {
-        if said {
-            found.push(verb);
-        }
-    };
-    add(items.iter().any(|i| i.what == What::Tag), Verb::SetImage);
-    add(!whole.set.is_empty() || !whole.unset.is_empty(), Verb::SetEnv);
-    add(resources, Verb::SetResources);
-    add(counted, Verb::Scale);
-    found
-}
-
 /// The draft with the values of one verb alone.
 fn only(whole: &Draft, items: &[Item], names: &Names, verb: Verb) -> Draft {
     let mut draft = Draft {
@@ -362,108 +397,4 @@ fn draft_as(items: &[Item], names: &Names, before: &[Verb]) -> Draft {
         }
     }
     draft
-}
-
-/// Values that the verb has no use for: nothing that was said is dropped in silence.
-fn unclear(items: &[Item], draft: &Draft) -> Vec<String> {
-    let Some(verb) = draft.verb() else { return Vec::new() };
-    let image =
-        |text: &str| draft.images.iter().any(|i| i.trim_start_matches(':') == text || i == text);
-    let from = |at: usize| at > 0 && items[at - 1].is(Sense::From);
-    let trailing = |at: usize| {
-        at > 0
-            && matches!(items[at - 1].what, What::KeyValue(..))
-            && items[at].what == What::Unknown
-    };
-    let unused = |at: usize| match items[at].what {
-        What::Number(_) => match verb {
-            Verb::Scale | Verb::SetResources => false,
-            Verb::SetEnv => !draft.set.values().any(|v| *v == items[at].text),
-            Verb::SetImage => {
-                !image(&items[at].text)
-                    && draft.container.as_ref().is_none_or(|c| *c != items[at].text)
-            }
-            Verb::Restart | Verb::Rollback | Verb::Undo => true,
-        },
-        What::Measure => matches!(verb, Verb::Restart | Verb::Rollback | Verb::Undo | Verb::Scale),
-        What::Quantity(_) => !matches!(verb, Verb::SetResources | Verb::SetEnv),
-        What::Tag => !matches!(verb, Verb::SetImage | Verb::SetEnv | Verb::Rollback),
-        What::KeyValue(..) => verb != Verb::SetEnv,
-        // "roll back to yesterday's version" names no commit
-        What::Word(Sense::Happened) => verb == Verb::Rollback,
-        What::Unknown => trailing(at),
-        _ => false,
-    };
-    let number_of_targets =
-        |at: usize| items.get(at + 1).is_some_and(|i| i.is(Sense::Counter) || i.is(Sense::Domain));
-    (0..items.len())
-        .filter(|at| unused(*at) && !from(*at) && !number_of_targets(*at))
-        .map(|at| items[at].text.clone())
-        .collect()
-}
-
-/// The verbs a clause may mean; values decide before words do.
-fn verbs(items: &[Item], draft: &Draft, resources: bool) -> Vec<Verb> {
-    let has = |sense| items.iter().any(|i: &Item| i.is(sense));
-    let any = |senses: &[Sense]| senses.iter().any(|s| has(*s));
-    let tag = items.iter().any(|i| i.what == What::Tag);
-    let number = items.iter().any(|i| matches!(i.what, What::Number(_)));
-    let verb = items.iter().any(|i| i.sense().is_some_and(is_verb)) || has(Sense::Need);
-    // x 改回去
-    let back = items.iter().any(|i| i.is(Sense::Undo) && i.text.ends_with(['去', '来']));
-    if back && !draft.targets.is_empty() {
-        return vec![Verb::Rollback];
-    }
-    if any(&[Sense::Undo])
-        || (has(Sense::Rollback) && (has(Sense::ThatChange) || draft.change.is_some()))
-    {
-        let one_workload = has(Sense::LastChange) && !draft.targets.is_empty();
-        return vec![if one_workload { Verb::Rollback } else { Verb::Undo }];
-    }
-    if has(Sense::Rollback) && has(Sense::LastChange) && draft.targets.is_empty() {
-        return vec![Verb::Undo];
-    }
-    if has(Sense::Rollback) {
-        return vec![Verb::Rollback];
-    }
-    if has(Sense::Previous) && !tag && !number && (verb || has(Sense::Object)) {
-        return vec![Verb::Rollback];
-    }
-    let env = !draft.set.is_empty() || !draft.unset.is_empty() || !draft.valueless.is_empty();
-    if !draft.unclear.is_empty() && !env && verb {
-        return vec![Verb::SetEnv];
-    }
-    let mut found = Vec::new();
-    if env || (has(Sense::EnvVar) && verb) {
-        found.push(Verb::SetEnv);
-    } else if resources || (any(&[Sense::Cpu, Sense::Memory]) && verb && !has(Sense::Replicas)) {
-        found.push(Verb::SetResources);
-    } else if has(Sense::Replicas) && !tag && (number || !has(Sense::Restart)) {
-        found.push(Verb::Scale);
-    } else if has(Sense::Image) || tag || has(Sense::Upgrade) {
-        found.push(Verb::SetImage);
-    } else if any(&[Sense::Scale, Sense::Double, Sense::Triple, Sense::Half, Sense::Stop])
-        || (any(&[Sense::Up, Sense::Down]) && !has(Sense::Restart))
-        || number
-            && (has(Sense::Counter) || any(&[Sense::More, Sense::Fewer]))
-            && !has(Sense::Restart)
-    {
-        found.push(Verb::Scale);
-    } else if number && verb && !has(Sense::Restart) {
-        // "bring X up to 5" moves a number; "set X to 5" may be replicas or a tag
-        let moves = items.iter().any(|i| {
-            matches!(
-                i.text.to_lowercase().as_str(),
-                "up" | "down" | "up to" | "down to" | "back" | "out" | "in"
-            )
-        });
-        if moves {
-            return vec![Verb::Scale];
-        }
-        found.extend([Verb::Scale, Verb::SetImage]);
-    }
-    if has(Sense::Restart) {
-        found.push(Verb::Restart);
-    }
-    found
 }

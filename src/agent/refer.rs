@@ -17,7 +17,7 @@ pub(super) fn refer(drafts: &mut [Draft], items: &[Item], state: &State, change:
         let nameless = draft.targets.is_empty() && draft.unknown.is_empty() && !draft.all;
         if nameless
             && draft.verbs == [Verb::Rollback]
-            && has(Sense::It)
+            && (has(Sense::It) || !state.last_was_question)
             && !state.changed.is_empty()
         {
             draft.verbs = vec![Verb::Undo];

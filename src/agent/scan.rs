@@ -96,6 +96,13 @@ pub(super) fn scan(text: &str, names: &Names) -> Vec<Item> {
         at += used.max(1);
     }
     separable(&mut items);
+    // "everywhere but in prod", "all but x"
+    for at in 1..items.len() {
+        let all = matches!(items[at - 1].sense(), Some(Sense::Everywhere | Sense::All));
+        if items[at].text.eq_ignore_ascii_case("but") && all {
+            items[at].what = What::Word(Sense::Except);
+        }
+    }
     items
 }
 
@@ -123,6 +130,10 @@ fn whole_value(what: What, used: usize, tokens: &[Token]) -> (What, usize) {
         && quoted.kind == TokenKind::Quoted
     {
         return (What::KeyValue(key.clone(), quoted.text.clone()), used + 1);
+    }
+    let quote = |at: usize| tokens.get(at).is_some_and(|t| !t.spaced && t.text == "\"");
+    if value.is_empty() && quote(used) && quote(used + 1) {
+        return (What::KeyValue(key.clone(), "\"\"".to_owned()), used + 2);
     }
     let glued = |t: &&Token| !t.spaced && matches!(t.kind, TokenKind::Han | TokenKind::Latin);
     let more = tokens[used..].iter().take_while(glued).count();

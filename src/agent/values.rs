@@ -69,7 +69,11 @@ fn amount(items: &[Item], at: usize, before: &[&Item]) -> Amount {
     let near = |sense| {
         before.iter().any(|b| b.is(sense)) || items.iter().skip(at + 1).take(2).any(|a| a.is(sense))
     };
-    let down = has(Sense::Down) || has(Sense::Remove) || has(Sense::Fewer) || said("down");
+    let down = has(Sense::Down)
+        || has(Sense::Remove)
+        || has(Sense::Fewer)
+        || has(Sense::Undo)
+        || said("down");
     let sign = if down { -1 } else { 1 };
     // 提到 5 says to how many
     let to = before.first().is_some_and(|b| {
@@ -91,7 +95,7 @@ fn amount(items: &[Item], at: usize, before: &[&Item]) -> Amount {
         return Amount::By(sign * number);
     }
     // add 2, 加两个, remove one; but "raise X 2" and 扩 2 个 could be either
-    const ADDING: [&str; 18] = [
+    const ADDING: [&str; 20] = [
         "add",
         "remove",
         "drop",
@@ -110,6 +114,8 @@ fn amount(items: &[Item], at: usize, before: &[&Item]) -> Amount {
         "删",
         "添",
         "去掉几个",
+        "撤",
+        "撤掉",
     ];
     if ADDING.iter().any(|word| said(word)) {
         return Amount::By(sign * number);
@@ -191,11 +197,12 @@ pub(super) fn env(items: &[Item], draft: &mut Draft) {
                 draft.unclear.push(item.text.clone());
                 continue;
             }
-            let value = value.trim_matches(|c| c == '"' || c == '\'').to_owned();
+            // KEY="" says so, KEY= has been forgotten
             if value.is_empty() {
                 draft.valueless.push(key.clone());
                 continue;
             }
+            let value = value.trim_matches(|c| c == '"' || c == '\'').to_owned();
             draft.set.insert(key.clone(), value);
         }
     }
@@ -207,6 +214,16 @@ pub(super) fn env(items: &[Item], draft: &mut Draft) {
         let is_secret_word =
             item.is(Sense::Secret) && is_env_key(&item.text) && item.text.contains('_');
         if !spelled && !loose && !is_secret_word {
+            continue;
+        }
+        // put "a b" into KEY
+        let into =
+            |i: &Item| i.is(Sense::To) && matches!(i.text.as_str(), "into" | "to" | "到" | "in");
+        if let [.., value, to] = &items[..at]
+            && value.what == What::Quoted
+            && into(to)
+        {
+            draft.set.insert(item.text.clone(), value.text.clone());
             continue;
         }
         // a word in capitals is a variable when it has an underscore, or the clause speaks of variables or gives a value
@@ -254,7 +271,7 @@ fn value_after(items: &[Item], key: usize) -> Value {
     let Some(mut to) = to else {
         // MAX_CONNECTIONS 500, MAX_CONNECTIONS 改 500
         return bare::after(&items[..next_key], key)
-            .map_or(Value::None, |next| Value::One(next.text.clone()));
+            .map_or(Value::None, |next| Value::One(written(next)));
     };
     // 改成只有 a: small words before the value
     while items.get(to + 1).is_some_and(|i| i.is(Sense::Filler) && is_han_text(&i.text)) {
@@ -276,6 +293,9 @@ fn value_after(items: &[Item], key: usize) -> Value {
                             | Sense::Filler
                             | Sense::Object
                             | Sense::Env(_)
+                            | Sense::Look
+                            | Sense::Then
+                            | Sense::Because
                     )
                 ))
     };
@@ -284,9 +304,21 @@ fn value_after(items: &[Item], key: usize) -> Value {
     }
     match &items[to + 1..end] {
         [] => Value::None,
-        [one] => Value::One(one.text.clone()),
-        [one, rest @ ..] if rest.iter().all(|i| i.name().is_some()) => Value::One(one.text.clone()),
+        [one] => Value::One(written(one)),
+        [one, rest @ ..] if rest.iter().all(|i| i.name().is_some()) => Value::One(written(one)),
         _ => Value::Unclear,
+    }
+}
+
+/// A value as it is written into a manifest: a number said in words in figures, everything else as it stands.
+fn written(item: &Item) -> String {
+    match item.what {
+        What::Number(Number::Whole(number))
+            if !item.text.contains(|c: char| c.is_ascii_digit()) =>
+        {
+            number.to_string()
+        }
+        _ => item.text.clone(),
     }
 }
 

@@ -76,6 +76,12 @@ pub(super) fn targets(items: &[Item], names: &Names, draft: &mut Draft) {
         && items[..at].iter().any(|i| i.name().is_some_and(|n| !n.workloads.is_empty()))
     {
         named_with_exceptions(items, at, names, draft);
+    } else if let Some(at) = items.iter().position(|i| i.is(Sense::Except))
+        && let places = left_out(&items[at + 1..], names)
+        && !places.is_empty()
+    {
+        // 除 x 环境外
+        draft.place = Place { without: places, ..Place::default() };
     } else if has(Sense::Except) {
         // what is left out is no target
         let named = std::mem::take(&mut draft.targets).into_iter().flat_map(|t| t.names);
@@ -106,16 +112,21 @@ fn drop_mere_words(items: &[Item], names: &Names, draft: &mut Draft) {
 
 /// "a and b, but not c", "a everywhere except prod": what stands before is meant, without the places behind.
 fn named_with_exceptions(items: &[Item], at: usize, names: &Names, draft: &mut Draft) {
-    let (mut meant, mut left_out) = (Draft::default(), Draft::default());
+    let mut meant = Draft::default();
     targets(&items[..at], names, &mut meant);
-    targets(&items[at + 1..], names, &mut left_out);
-    let place = left_out.place;
     draft.targets = meant.targets;
     draft.place = meant.place;
     draft.all = false;
     draft.place.everywhere |= items.iter().any(|i| i.is(Sense::Everywhere));
-    draft.place.without =
-        [place.namespaces, place.environments, place.groups].into_iter().flatten().collect();
+    draft.place.without = left_out(&items[at + 1..], names);
+}
+
+/// The places that are named behind "except", where no workload is.
+fn left_out(items: &[Item], names: &Names) -> Vec<String> {
+    let mut draft = Draft::default();
+    targets(items, names, &mut draft);
+    let place = draft.place;
+    [place.namespaces, place.environments, place.groups].into_iter().flatten().collect()
 }
 
 /// "in the": words between what excludes or compares and the place.
@@ -140,7 +151,8 @@ fn is_compared(items: &[Item], at: usize) -> bool {
     let place = matches!(items[at].sense(), Some(Sense::Env(_)))
         || items[at].name().is_some_and(|n| n.workloads.is_empty());
     let before = (0..at).rev().find(|at| !is_small(&items[*at]));
-    let same_before = items[..at].iter().rev().take(4).any(|i| i.is(Sense::Same));
+    let same_before =
+        items[..at].iter().rev().take(4).any(|i| i.is(Sense::Same) && i.text != "as well");
     let like = said(before, &["as", "like"]) && (same_before || said(before, &["like"]));
     let like_han = said(before, &["跟", "和", "与"])
         && items[at + 1..].iter().take(4).any(|i| i.is(Sense::Same) && i.text.contains('样'));

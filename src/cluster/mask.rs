@@ -60,7 +60,7 @@ fn environment(container: &mut Value) {
 
 static SECRET_NAME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)(password|passwd|passphrase|secret|token|credential|(?-i:_KEY$)|(?:api|private|access|account|encryption|signing|session|master|shared)[_-]?key)",
+        r"(?i)(password|passwd|passphrase|secret|token|credential|[-_.]key$|(?:api|private|access|account|encryption|signing|session|master|shared|export|license|licence|auth|deploy|webhook)[_-]?key)",
     )
 });
 
@@ -69,7 +69,7 @@ static IN_TEXT: LazyLock<[Regex; 8]> = LazyLock::new(|| {
     [
         // password=..., "token": "...", api-key: ...
         pattern(
-            r#"(?i)((?:password|passwd|passphrase|pwd|secret|token|credentials?|signature|authorization|(?-i:[A-Z0-9_]+_KEY)|(?:api|private|access|account|encryption|signing|session|master|shared)[_-]?key)["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?)[^\s"',;&}]+"#,
+            r#"(?i)((?:password|passwd|passphrase|pwd|secret|token|credentials?|signature|authorization|(?-i:[A-Z0-9_]+_KEY)|(?:api|private|access|account|encryption|signing|session|master|shared|export|license|licence|auth|deploy|webhook)[_-]?key)["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?)[^\s"',;&}]+"#,
         ),
         pattern(r"(?i)(\b(?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}"),
         // user:password@ in URLs
