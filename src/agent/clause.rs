@@ -77,7 +77,8 @@ pub(super) fn clauses(items: &[Item]) -> Vec<Clause> {
             clause.mood = Mood::Perhaps;
         }
         let looks = clause.items.iter().any(|i| i.is(Sense::Look) || i.name().is_some());
-        questioned |= clause.mood == Mood::Question && !looks;
+        let says = clause.items.iter().any(|i| !is_soft(i));
+        questioned |= clause.mood == Mood::Question && !looks && says;
     }
     found
 }

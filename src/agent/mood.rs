@@ -52,10 +52,7 @@ pub(super) fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mo
     });
     let ends_asking =
         items.iter().rev().find(|i| !i.is(Sense::Filler)).is_some_and(|i| i.is(Sense::AskEnd));
-    let valued = sets_variable(items)
-        || bare::is_amount(items)
-        || percent_more(items)
-        || items.iter().any(is_value) && (wanted || says_change(items));
+    let valued = is_valued(items, wanted);
     let Some(verb_at) = verb_at else {
         return without_verb(items, question_mark || ends_asking || asks_inside, valued);
     };
@@ -89,6 +86,17 @@ pub(super) fn mood(items: &[Item], question_mark: bool, asks_at_all: bool) -> Mo
         return Mood::Statement;
     }
     told_or_commanded(items, verb_at, marked)
+}
+
+/// Whether a clause says a value together with what makes an order of it.
+fn is_valued(items: &[Item], wanted: bool) -> bool {
+    // 多了一个实例: how it is
+    let too_many = items.iter().any(|i| matches!(i.text.as_str(), "多了" | "少了"));
+    let orders = sets_variable(items)
+        || bare::is_amount(items)
+        || percent_more(items)
+        || items.iter().any(is_value) && (wanted || says_change(items));
+    orders && !too_many
 }
 
 /// "50 % more memory limit": a share of what there is.

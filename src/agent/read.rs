@@ -94,6 +94,15 @@ fn says_nothing(clause: &Clause, part: &Draft, later: bool) -> bool {
     if later && part.targets.is_empty() && (mere_words || is_passive(&clause.items)) {
         return true;
     }
+    // "marketing wants eight of them a month: LIMIT=8 on x"
+    let need = clause.items.iter().position(|i| i.is(Sense::Need));
+    let others = need.is_some_and(|at| {
+        let subject = |i: &Item| matches!(i.what, What::Unknown | What::Han);
+        clause.items[..at].iter().any(subject) && !has(&is_change_verb)
+    });
+    if later && others {
+        return true;
+    }
     let reported = has(&|i| i.is(Sense::Reported));
     clause.mood == Mood::Perhaps && reported && part.targets.is_empty()
 }

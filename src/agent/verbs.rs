@@ -4,6 +4,7 @@ use super::{
     clause::is_verb,
     draft::{Draft, Verb},
     lexicon::Sense,
+    number::Number,
     scan::{Item, What},
     values,
 };
@@ -38,6 +39,15 @@ pub(super) fn value_kinds(items: &[Item], whole: &Draft) -> Vec<Verb> {
     found
 }
 
+/// Whether a number is the value of a variable, as it stands or in figures.
+fn is_set(draft: &Draft, item: &Item) -> bool {
+    let figures = match item.what {
+        What::Number(Number::Whole(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    draft.set.values().any(|value| *value == item.text || *value == figures)
+}
+
 /// Values that the verb has no use for: nothing that was said is dropped in silence.
 pub(super) fn unclear(items: &[Item], draft: &Draft) -> Vec<String> {
     let Some(verb) = draft.verb() else { return Vec::new() };
@@ -52,7 +62,7 @@ pub(super) fn unclear(items: &[Item], draft: &Draft) -> Vec<String> {
     let unused = |at: usize| match items[at].what {
         What::Number(_) => match verb {
             Verb::Scale | Verb::SetResources => false,
-            Verb::SetEnv => !draft.set.values().any(|v| *v == items[at].text),
+            Verb::SetEnv => !is_set(draft, &items[at]),
             Verb::SetImage => {
                 !image(&items[at].text)
                     && draft.container.as_ref().is_none_or(|c| *c != items[at].text)
