@@ -2,6 +2,9 @@
 
 use super::{Report, Share};
 
+/// A report of more trials lists only those that failed.
+const LISTED: usize = 100;
+
 impl Report {
     /// For people.
     pub(crate) fn markdown(&self) -> String {
@@ -10,9 +13,16 @@ impl Report {
         lines.push(String::new());
         lines.extend(self.groups());
         lines.extend(self.never_run());
+        let long = self.trials.len() > LISTED;
+        if long {
+            lines.extend([
+                String::new(),
+                "Trials that passed are left out here; the JSON report has them all.".to_owned(),
+            ]);
+        }
         lines.extend([String::new(), "| case | result | calls | turns (ms) |".to_owned()]);
         lines.push("|---|---|---|---|".to_owned());
-        for trial in &self.trials {
+        for trial in self.trials.iter().filter(|trial| !long || !trial.passed) {
             let failures: Vec<&str> = trial.failures.iter().map(|f| f.text.as_str()).collect();
             let result = if trial.passed { "passed".to_owned() } else { failures.join("; ") };
             let times: Vec<String> = trial.turn_ms.iter().map(u64::to_string).collect();

@@ -18,6 +18,7 @@ use super::{
     read, refer, reply,
     resolve::{self, Answer, Ask, Fill, Slot, Stop, World},
     scan::{Item, What, scan},
+    strange,
 };
 use crate::{
     domain::{Block, Choice, Explanation, FoundName, Role, TurnEvent},
@@ -191,7 +192,22 @@ impl<'a> Session<'a> {
             return self.propose(drafts, None).await;
         }
         self.refer(&mut drafts, items);
+        if self.only_a_word_is_strange(&drafts, items) && guard::by_value(items).is_some() {
+            self.because("a word nobody knows beside one workload and one value");
+            return self.suggest(items, names).await;
+        }
         self.propose(drafts, Some(items)).await
+    }
+
+    /// Whether all that keeps an order from being resolved is a word that is like no name.
+    fn only_a_word_is_strange(&self, drafts: &[Draft], items: &[Item]) -> bool {
+        let rows = strange::in_a_row(items);
+        let mere = |(word, near): &(String, Vec<String>)| {
+            near.is_empty() && !word.contains(['-', '_']) && !rows.contains(&word.as_str())
+        };
+        let strange = |d: &Draft| !d.unknown.is_empty() && d.unknown.iter().all(mere);
+        drafts.iter().any(strange)
+            && matches!(self.resolve(drafts), Err(Stop::Ask(ask)) if ask.slot == Slot::Workload)
     }
 
     fn refer(&mut self, drafts: &mut [Draft], items: &[Item]) {
