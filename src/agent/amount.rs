@@ -55,6 +55,12 @@ pub(super) fn value(tokens: &[Token]) -> Option<(What, usize)> {
     if token.lower.ends_with('%') {
         return Some((What::Measure, 1));
     }
+    let words: Vec<&str> = tokens.iter().take(6).map(|t| t.lower.as_str()).collect();
+    if let Some((whole, used)) = number::spelled(&words) {
+        let number = Number::Whole(whole);
+        let found = with_unit(number, &tokens[used..]);
+        return Some(found.map_or((What::Number(number), used), |(w, n)| (w, n + used)));
+    }
     let Some(number) = number::latin(&token.lower) else {
         return of_one_token(&token.lower).map(|what| (what, 1));
     };

@@ -19,8 +19,8 @@ fn is_whole(item: &Item) -> bool {
 
 fn says_nothing_else(item: &Item) -> bool {
     use Sense::{
-        And, Because, Both, CanYou, Counter, Domain, Env, EnvWord, Everywhere, Filler, For,
-        Greeting, In, It, Namespace, Of, On, Please, Replicas, Same, Then, To,
+        And, Because, Both, CanYou, Correction, Counter, Domain, Env, EnvWord, Everywhere, Filler,
+        For, Greeting, In, It, Namespace, Of, On, Please, Replicas, Same, Then, To,
     };
     let named = item.name().is_some_and(|name| {
         let place = name.namespace.is_some() || name.environment.is_some();
@@ -36,6 +36,7 @@ fn says_nothing_else(item: &Item) -> bool {
                 And | Because
                     | Both
                     | CanYou
+                    | Correction
                     | Counter
                     | Domain
                     | Env(_)

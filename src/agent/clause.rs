@@ -70,6 +70,18 @@ pub(super) fn clauses(items: &[Item]) -> Vec<Clause> {
             Clause { items, mood }
         })
         .collect();
+    // "should x have fewer than three, scale it to 6": a condition
+    for at in 1..found.len() {
+        let (before, after) = found.split_at_mut(at);
+        let (last, next) = (&mut before[at - 1], &after[0]);
+        let inverted = last.items.first().is_some_and(|i| i.text.eq_ignore_ascii_case("should"))
+            && last.items.get(1).is_some_and(|i| {
+                i.name().is_some() || i.is(Sense::It) || i.text.eq_ignore_ascii_case("the")
+            });
+        if inverted && last.mood == Mood::Question && next.mood == Mood::Command {
+            last.mood = Mood::Conditional;
+        }
+    }
     // "restart x, what do you think?": a question about it makes the command one to be confirmed
     let mut questioned = false;
     for clause in found.iter_mut().rev() {

@@ -126,7 +126,8 @@ pub(super) fn tools(items: &[Item], subject: &Subject) -> Vec<&'static str> {
         has(Sense::Problem) && !named_anything(subject) && (has(Sense::All) || has(Sense::List));
     let nodes = kind(items) == Some("Node") && !has(Sense::Usage);
     let nodes = nodes && !named_anything(subject);
-    if problems || nodes && (has(Sense::Problem) || has(Sense::Status)) {
+    let listed = said.any("what nodes|which nodes|how many nodes|哪些节点|几个节点|多少个节点");
+    if problems || nodes && !listed && (has(Sense::Problem) || has(Sense::Status)) {
         return vec!["problems"];
     }
     if logs {

@@ -209,7 +209,10 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
     let verb = |c: &&Clause| c.items.iter().any(|i| i.sense().is_some_and(is_verb));
     let commanding: Vec<&Clause> = with(Mood::Command).chain(with(Mood::Perhaps)).collect();
     let sets = items.iter().any(|i| matches!(i.what, What::KeyValue(..)));
-    if let Some(what) = commanding.iter().find_map(|c| unsupported(&c.items, names, sets)) {
+    let unsets = read::drafts(clauses, names).iter().any(|draft| !draft.unset.is_empty());
+    if let Some(what) = commanding.iter().find_map(|c| unsupported(&c.items, names, sets))
+        && !unsets
+    {
         return Some(Intent::Unsupported(what));
     }
     match standing(clauses, names) {
@@ -231,7 +234,7 @@ fn of_clauses(items: &[Item], clauses: &[Clause], names: &Names) -> Option<Inten
         let nobody = nobody || told && !verb(&c);
         !nobody && verb(&c)
             || c.items.iter().any(is_value)
-            || !told && c.items.iter().all(|i| i.name().is_none())
+            || !told && c.items.iter().all(|i| !matches!(i.what, What::Name(_) | What::Unknown))
     });
     // 隔一会儿就重启，咋回事: when it happens, and a question about it
     let wonders = |c: &Clause| {

@@ -200,7 +200,10 @@ fn is_condition(items: &[Item], at: usize) -> bool {
     let first = items[..at].iter().all(is_soft);
     match items[at].text.to_lowercase().as_str() {
         "等" => first,
-        "以后" | "之后" => !first,
+        // 跑稳了以后 waits; 以后跑三份 is from now on
+        "以后" | "之后" => items[..at].iter().any(|i| {
+            i.sense().is_some_and(is_verb) || matches!(i.text.as_str(), "了" | "完" | "好")
+        }),
         "before" if at + 1 == items.len() => false,
         // "drafts stay locked after people go home"
         "after" | "when" | "once" | "until" if !first => {
@@ -220,7 +223,11 @@ fn restrained(items: &[Item]) -> Option<Mood> {
     });
     // "not the database" only says which is not meant
     let excludes = items.first().is_some_and(|i| i.text.eq_ignore_ascii_case("not"))
-        && !items.iter().any(|i| i.sense().is_some_and(is_verb));
+        && !items.iter().any(|i| is_value(i) || i.sense().is_some_and(is_verb));
+    // 不是退回 2.7.3
+    let refused = refused
+        || items.first().is_some_and(|i| matches!(i.text.as_str(), "不是" | "并非" | "而不是"))
+            && items.iter().any(is_value);
     if (has(Sense::Not) || refused) && !excludes {
         Some(Mood::Negated)
     } else if items.iter().enumerate().any(|(at, i)| i.is(Sense::If) && is_condition(items, at)) {
@@ -297,6 +304,7 @@ fn is_given(item: &Item) -> bool {
 
 /// "can X be ..." asks; "能不能重启一下 X" asks for it; "X 能扩到 5 吗" could be either.
 fn of_ability(items: &[Item], at: usize, verb_at: usize, asking: bool) -> Mood {
+    let valued = items.iter().any(is_value);
     let han = items[at].text.chars().any(super::text::is_han);
     let named_before = items[..at].iter().any(|i| i.name().is_some());
     let direct = items[at + 1..]
@@ -310,6 +318,8 @@ fn of_ability(items: &[Item], at: usize, verb_at: usize, asking: bool) -> Mood {
         }
         (true, _) => Mood::Perhaps,
         (false, true) if items[at].text.to_lowercase().contains("possible") => Mood::Perhaps,
+        // "could x run as three pods?"
+        (false, true) if items[at].text.eq_ignore_ascii_case("could") && valued => Mood::Perhaps,
         (false, true) => Mood::Question,
         (false, false) => Mood::Perhaps,
     }

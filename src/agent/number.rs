@@ -34,6 +34,34 @@ pub(super) fn latin(token: &str) -> Option<Number> {
     if looks_numeric { plain.parse::<f64>().ok().map(of_f64) } else { None }
 }
 
+/// Reads a number of several words: `six hundred`, `twenty five`, `two thousand`; how many words it has. One word is none.
+pub(super) fn spelled(words: &[&str]) -> Option<(i64, usize)> {
+    const TENS: [&str; 8] =
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    let tens = |word: &str| TENS.iter().position(|t| *t == word).map(|at| (at as i64 + 2) * 10);
+    let small = |word: &str| {
+        let found = WORDS.iter().position(|words| words.split('|').any(|w| w == word));
+        found.map(|n| n as i64).filter(|n| *n > 0 && word != "dozen")
+    };
+    let (mut total, mut current, mut used) = (0i64, 0i64, 0);
+    for (at, word) in words.iter().enumerate() {
+        match (*word, tens(word), small(word)) {
+            ("hundred", ..) if (1..100).contains(&current) => current *= 100,
+            ("thousand", ..) if (1..1000).contains(&current) => {
+                (total, current) = (total + current * 1000, 0);
+            }
+            ("and", ..) if current >= 100 && used == at => continue,
+            (_, Some(tens), _) if current % 100 == 0 => current += tens,
+            (_, None, Some(n)) if current % 100 == 0 || (n < 10 && current % 10 == 0) => {
+                current += n
+            }
+            _ => break,
+        }
+        used = at + 1;
+    }
+    (used > 1).then_some((total + current, used))
+}
+
 const WORDS: [&str; 21] = [
     "zero",
     "one",

@@ -29,14 +29,28 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
         {
             continue;
         }
+        // "the LIMIT of x is obsolete, delete it"
+        if clause.mood == Mood::Command && drops_what_was_named(&clause.items, &part, &waiting) {
+            let unset = std::mem::take(&mut waiting.valueless);
+            push(&mut found, Draft { unset, verbs: vec![Verb::SetEnv], ..part }, &waiting);
+            continue;
+        }
         match clause.mood {
             Mood::Command | Mood::Perhaps
                 if !part.verbs.is_empty()
                     || clause.items.iter().any(is_value)
                     || !waiting.images.is_empty() && clause.items.iter().any(is_order) =>
             {
-                for part in parts {
+                for mut part in parts {
+                    // "it got so long that it wants a limit of 384Mi"
+                    if part.targets.is_empty() && clause.items.iter().any(|i| i.is(Sense::It)) {
+                        part = without_mere_words(part, &clause.items);
+                    }
                     push(&mut found, part, &waiting);
+                }
+                // "raise only its request, to 256Mi"
+                if let (Some(last), Some(before)) = (found.last_mut(), at.checked_sub(1)) {
+                    scope_said_later(last, &clauses[before].items);
                 }
             }
             // "show me the logs of x, then restart it"
@@ -48,6 +62,7 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
             Mood::Negated if found.is_empty() && waiting.targets.is_empty() => {
                 waiting.targets.clone_from(&part.targets);
                 waiting.place.clone_from(&part.place);
+                waiting.valueless.clone_from(&part.valueless);
             }
             // 今晚没人用 x，先缩到 0
             Mood::Later if found.is_empty() && !clause.items.iter().any(is_value) => {
@@ -78,6 +93,12 @@ pub(super) fn drafts(clauses: &[Clause], names: &Names) -> Vec<Draft> {
         draft.unknown.retain(|(_, near)| !near.iter().any(|name| targets.contains(&name)));
     }
     found
+}
+
+/// Whether a clause removes the variable that was named before it.
+fn drops_what_was_named(items: &[Item], part: &Draft, waiting: &Draft) -> bool {
+    let removes = items.iter().any(|i| i.is(Sense::Remove));
+    removes && !part.has_value() && !waiting.valueless.is_empty()
 }
 
 /// Whether a clause says nothing of an order: how it stays elsewhere, what somebody else says, why (where the order itself
@@ -111,19 +132,58 @@ fn says_nothing(clause: &Clause, part: &Draft, later: bool) -> bool {
 fn tell_more(last: &mut Draft, clause: &Clause, part: Draft) {
     let items = &clause.items;
     // "to 4, no wait, 5" is asked about
-    let tells = items.iter().any(|i| matches!(i.text.as_str(), "has" | "have" | "有"));
+    let tells = items.iter().any(|i| {
+        matches!(
+            i.text.to_lowercase().as_str(),
+            "has" | "have" | "有" | "trailing" | "末尾" | "结尾"
+        )
+    });
     let words = |i: &Item| i.text.chars().all(|c| c.is_ascii_alphabetic());
     let values = items.iter().filter(|i| is_value(i) && !tells && !words(i));
     let mut new: Vec<String> = values.map(|i| i.text.clone()).collect();
     new.retain(|text| !says(last, text));
     last.unclear.append(&mut new);
     // a sentence about something else names no further workload
-    let tells = items.len() > 3 && part.targets.is_empty();
-    let row = |i: &Item| i.what == What::Unknown || i.is(Sense::And) || i.name().is_some();
-    let tells = tells || !last.targets.is_empty() && !items.iter().all(row);
-    let part = if tells { Draft { unknown: Vec::new(), ..part } } else { part };
+    let part = match () {
+        () if last.targets.is_empty() && items.len() > 3 && part.targets.is_empty() => {
+            Draft { unknown: Vec::new(), ..part }
+        }
+        () if last.targets.is_empty() || items.iter().all(goes_on_listing) => part,
+        () if part.targets.is_empty() => Draft { unknown: Vec::new(), ..part },
+        // "the machine goes to x then"
+        () => Draft { container: part.container, ..Draft::default() },
+    };
     add(last, without_mere_words(part, items));
     scope_said_later(last, items);
+}
+
+/// Words of a clause that only goes on with a list: ", y and z too, in prod".
+fn goes_on_listing(item: &Item) -> bool {
+    use Sense::{
+        And, Both, Domain, Env, EnvWord, Filler, In, It, Kind, Namespace, Need, Of, On, Please,
+        Same,
+    };
+    item.name().is_some()
+        || matches!(item.what, What::Unknown | What::Mark(_))
+        || matches!(
+            item.sense(),
+            Some(
+                And | Both
+                    | Domain
+                    | Env(_)
+                    | EnvWord
+                    | Filler
+                    | In
+                    | It
+                    | Kind(_)
+                    | Namespace
+                    | Need
+                    | Of
+                    | On
+                    | Please
+                    | Same
+            )
+        )
 }
 
 /// Whether a clause commands something of a workload it names.
@@ -207,12 +267,6 @@ fn push(found: &mut Vec<Draft>, mut part: Draft, waiting: &Draft) {
     }
     // "x, except in prod: 2 everywhere"
     part.place.without.extend(before.place.without.iter().cloned());
-    // "it got so long that it wants a limit of 384Mi"
-    let mere_words = |(word, near): &(String, Vec<String>)| near.is_empty() && !word.contains('-');
-    if part.targets.is_empty() && !before.targets.is_empty() && part.unknown.iter().all(mere_words)
-    {
-        part.unknown.clear();
-    }
     if part.targets.is_empty() && part.unknown.is_empty() && !part.all && part.change.is_none() {
         if found.is_empty() && part.container.is_none() {
             part.container.clone_from(&before.container);
@@ -291,6 +345,7 @@ fn add(draft: &mut Draft, part: Draft) {
     draft.place.unknown.extend(part.place.unknown);
     draft.place.everywhere |= part.place.everywhere;
     draft.unclear.extend(part.unclear);
+    draft.valueless.extend(part.valueless);
     draft.container = draft.container.take().or(part.container);
     draft.place.without.extend(part.place.without);
     // "x to 4, all ships come tomorrow"

@@ -47,6 +47,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
                 (TokenKind::Quoted, end, at + 1..end)
             }
             None if let Some(end) = url_end(&chars, at) => (TokenKind::Latin, end, at..end),
+            None if let Some(end) = json_end(&raw, at) => (TokenKind::Quoted, end, at..end),
             None if is_word(c) || starts_signed_number(&chars, at) => {
                 let mut end = word_end(&chars, at);
                 // LEVELS to a,b: one value, where the comma is not a full-width one
@@ -79,6 +80,18 @@ fn is_variable(token: &Token) -> bool {
         && token.text.len() >= 3
         && token.text.starts_with(|c: char| c.is_ascii_uppercase())
         && token.text.chars().all(inside)
+}
+
+/// Where a JSON list or object that begins here ends (RFC 8259).
+fn json_end(chars: &[char], at: usize) -> Option<usize> {
+    if !matches!(chars.get(at)?, '[' | '{') {
+        return None;
+    }
+    let ends = (at + 2..=chars.len()).filter(|end| matches!(chars[end - 1], ']' | '}'));
+    ends.take(64).find(|end| {
+        let text: String = chars[at..*end].iter().collect();
+        serde_json::from_str::<serde_json::Value>(&text).is_ok()
+    })
 }
 
 /// Whether nothing but white space stands before it in its line: `> quoted mail`.
@@ -149,6 +162,10 @@ fn word_end(chars: &[char], start: usize) -> usize {
         let value = chars[start..end].contains(&'=') && !c.is_whitespace() && !is_han(c);
         let joins =
             matches!(c, '-' | '_' | '.' | '/' | ':' | '@' | '+' | '^' | '\'') && next_is_word;
+        // KEY=["a","b"] is a name and what is quoted behind it
+        if c == '=' && json_end(chars, end + 1).is_some() {
+            return end + 1;
+        }
         // KEY=https://host/path?query
         if c == '='
             && let Some(url) = url_end(chars, end + 1)
@@ -204,12 +221,13 @@ mod tests {
 
     #[test]
     fn words_keep_their_inner_marks() {
-        let cases: [(&str, &[&str]); 12] = [
+        let cases: [(&str, &[&str]); 13] = [
             ("把ledger-api扩到５个", &["把", "ledger-api", "扩", "到", "5", "个"]),
             ("scale it to -1, now", &["scale", "it", "to", "-1", ",", "now"]),
             ("set A=http://x/y?z=1&q B=2", &["set", "A=http://x/y?z=1&q", "B=2"]),
             ("换成https://h/v3?l=zh。", &["换", "成", "https://h/v3?l=zh", "。"]),
             ("MODES 设成 ais,radar，好", &["MODES", "设", "成", "ais,radar", ",", "好"]),
+            ("A=[\"b\", 1] c", &["A=", "[\"b\", 1]", "c"]),
             ("see\n> do it\nnow", &["see", "\n", " do it", "\n", "now"]),
             ("don't touch 1,000", &["don't", "touch", "1,000"]),
             ("image 'a b' ok", &["image", "a b", "ok"]),

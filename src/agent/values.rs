@@ -146,6 +146,12 @@ pub(super) fn images(items: &[Item], names: &Names) -> Vec<String> {
             items.get(at + 1).is_some_and(|i| i.is(Sense::Image) && is_han_text(&i.text));
         let taken = match item.what {
             What::Tag => !from(at),
+            // 升 15.0
+            What::Number(_)
+                if item.text.contains('.') && at > 0 && items[at - 1].is(Sense::Upgrade) =>
+            {
+                true
+            }
             What::Number(_) => after_to || after_noun || before_noun,
             What::Commit | What::Quoted => after_to || after_noun,
             What::Unknown => {
