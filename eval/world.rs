@@ -155,6 +155,14 @@ impl World {
             .await?;
         self.threads.insert(speaker.to_owned(), thread);
         messages.retain(|message| matches!(message.speaker, Speaker::Kubemate));
+        // how an earlier change ended may be told while this is answered
+        let is_told = |message: &Message| {
+            let earlier = |block: &Block| matches!(block, Block::Change { change, .. } if known.contains(change));
+            message.blocks.iter().any(earlier)
+        };
+        if messages.iter().any(|message| !is_told(message)) {
+            messages.retain(|message| !is_told(message));
+        }
         let mut blocks = messages.iter().flat_map(|message| &message.blocks);
         let shown = blocks.find_map(|block| match block {
             Block::Change { change, .. } => Some(change.clone()),

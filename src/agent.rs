@@ -91,7 +91,7 @@ impl Default for Config {
             model_calls: 4,
             tool_calls: 10,
             output_tokens: 600,
-            evidence_chars: 600,
+            evidence_chars: 800,
             message_chars: 8000,
             max_replicas: 500,
             second_opinion: true,

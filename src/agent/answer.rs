@@ -140,7 +140,10 @@ impl Session<'_> {
         let prompts = std::sync::Arc::clone(&self.agent.parts.prompts);
         let prompt = prompts.render("answer", json!({ "language": language }));
         let system = prompt.map_err(|e| ModelError::Other(e.into()))?;
-        let facts = condensed(evidence, self.agent.parts.budget.evidence_chars);
+        // what code says of it first, then as much of the rest as there is room for
+        let limit = self.agent.parts.budget.evidence_chars;
+        let lead: String = lead.chars().take(limit / 4 * 3).collect();
+        let facts = condensed(evidence, limit.saturating_sub(lead.chars().count()));
         let user = format!(
             "<evidence>\n{lead}\n{facts}</evidence>\n<question>{}</question>",
             self.turn.text
