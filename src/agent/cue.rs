@@ -58,7 +58,7 @@ const RUNS: &str = "跑着啥|跑着什么|跑了啥|跑了什么|在跑啥|在�
 const TO_LOOK_AT: &str = "look at|keep an eye|attention|worth a look|watch out|on fire|smoking|burning|冒烟|着火|要我看|要看的|要关注|要注意|盯一下|盯着";
 const COUNTED: &str = "how many|count|number of|list|every|all|which|what|any|have|exist|exists|there|get|show|多少|几个|几台|几套|哪些|哪几个|列|有什么|都有|所有|全部|清单|有没有|存在";
 const WELL: &str = "health|healthy|check|ok|okay|fine|alright|wrong|status|state|健康|正常|体检|巡检|状态|情况|怎么样|咋样|还好|没问题|稳定";
-const AILING: &str = "crashloopbackoff|crashlooping|imagepullbackoff|errimagepull|oomkilled|evicted|pending|unhealthy|broken|failing|not ready|unready|not running|stuck|没起来|起不来|没就绪|未就绪|不健康|异常|故障|挂了|不正常";
+const AILING: &str = "怎么回事|咋回事|crashloopbackoff|crashlooping|imagepullbackoff|errimagepull|oomkilled|evicted|pending|unhealthy|broken|failing|not ready|unready|not running|stuck|没起来|起不来|没就绪|未就绪|不健康|异常|故障|挂了|不正常";
 
 /// Kinds by the words for them, the more telling ones first.
 #[rustfmt::skip]

@@ -59,7 +59,9 @@ pub(super) async fn second_opinion(
     let limit = Duration::from_secs(budget.opinion_seconds);
     let opinion = tokio::time::timeout(limit, choose(session, &said, items)).await;
     match opinion.unwrap_or_else(|_| Err(ModelError::Cancelled)) {
-        Ok(Some(other)) => other.verb().filter(|other| doubts(draft, verb, *other)),
+        Ok(Some(other)) => {
+            other.verb().filter(|other| !is_spoken(verb, items) && doubts(draft, verb, *other))
+        }
         Ok(None) => None,
         Err(error) => {
             session.because(&format!("the model has no opinion: {error}"));
@@ -67,6 +69,11 @@ pub(super) async fn second_opinion(
             None
         }
     }
+}
+
+/// "roll x back": said in so many words, and for nothing else.
+fn is_spoken(verb: Verb, items: &[Item]) -> bool {
+    verb == Verb::Rollback && items.iter().any(|item| item.is(Sense::Rollback))
 }
 
 /// Whether another verb raises a doubt: not one that has no use for the value that was said, nor any where the kind of value
