@@ -144,14 +144,18 @@ fn tell_more(last: &mut Draft, clause: &Clause, part: Draft) {
     new.retain(|text| !says(last, text));
     last.unclear.append(&mut new);
     // a sentence about something else names no further workload
-    let part = match () {
-        () if last.targets.is_empty() && items.len() > 3 && part.targets.is_empty() => {
-            Draft { unknown: Vec::new(), ..part }
-        }
-        () if last.targets.is_empty() || items.iter().all(goes_on_listing) => part,
-        () if part.targets.is_empty() => Draft { unknown: Vec::new(), ..part },
+    let named = !part.targets.is_empty();
+    let listing = items.iter().all(goes_on_listing);
+    let part = if last.targets.is_empty() {
+        let tells = items.len() > 3 && !named;
+        if tells { Draft { unknown: Vec::new(), ..part } } else { part }
+    } else if listing {
+        part
+    } else if named {
         // "the machine goes to x then"
-        () => Draft { container: part.container, ..Draft::default() },
+        Draft { container: part.container, ..Draft::default() }
+    } else {
+        Draft { unknown: Vec::new(), ..part }
     };
     add(last, without_mere_words(part, items));
     scope_said_later(last, items);

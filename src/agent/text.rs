@@ -82,13 +82,15 @@ fn is_variable(token: &Token) -> bool {
         && token.text.chars().all(inside)
 }
 
-/// Where a JSON list or object that begins here ends (RFC 8259).
+/// Where a JSON list or object that begins here ends (RFC 8259); a long one is no value that anybody types.
 fn json_end(chars: &[char], at: usize) -> Option<usize> {
+    const LONGEST: usize = 500;
     if !matches!(chars.get(at)?, '[' | '{') {
         return None;
     }
-    let ends = (at + 2..=chars.len()).filter(|end| matches!(chars[end - 1], ']' | '}'));
-    ends.take(64).find(|end| {
+    let most = chars.len().min(at + LONGEST);
+    let mut ends = (at + 2..=most).filter(|end| matches!(chars[end - 1], ']' | '}')).take(16);
+    ends.find(|end| {
         let text: String = chars[at..*end].iter().collect();
         serde_json::from_str::<serde_json::Value>(&text).is_ok()
     })
