@@ -124,7 +124,9 @@ impl Theirs {
             let nanoseconds = number(&format!("{what}_duration"))?;
             Ok(number(&format!("{what}_count"))? / nanoseconds * 1e9)
         };
-        Ok((rate("prompt_eval")?, rate("eval")?))
+        // of a single token it tells no time
+        let written = if most > 1 { rate("eval")? } else { 0.0 };
+        Ok((rate("prompt_eval")?, written))
     }
 
     /// One call, as the program asks for it.
