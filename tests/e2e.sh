@@ -29,19 +29,19 @@ missing() {
     esac
 }
 
-# starts kubemate with a data folder of this name and the arguments, and waits until it serves
+# starts kubemate as a newcomer does, with a data folder of this name and the arguments, and waits until it serves
 serve() {
     local port
     port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
     export KUBEMATE_URL="http://127.0.0.1:$port" KUBEMATE_TOKENS="$work/$1/tokens.json"
-    "$target/release/kubemate" --data "$work/$1" up --listen "127.0.0.1:$port" "${@:2}" >"$work/$1.log" 2>&1 &
+    make run ARGS="--data $work/$1 --listen 127.0.0.1:$port ${*:2}" >"$work/$1.log" 2>&1 &
     server=$!
     for _ in $(seq 300); do
         kill -0 "$server" 2>/dev/null || break
         if curl --silent --fail --noproxy '*' "$KUBEMATE_URL/readyz" >/dev/null; then return; fi
         sleep 0.2
     done
-    echo "kubemate up ${*:2} is not ready:" >&2
+    echo "make run with ${*:2} is not ready:" >&2
     cat "$work/$1.log" >&2
     return 1
 }

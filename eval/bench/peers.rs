@@ -54,9 +54,7 @@ pub(crate) async fn table(tell: impl Fn(&str)) -> anyhow::Result<()> {
     tell("| what | kubemate | llama.cpp | ratio | unit |\n|---|---|---|---|---|");
     let row = |what, unit, pair| tell(&line(what, unit, pair));
     row("load", "s", (vec![ours.loaded], vec![theirs.loaded]));
-    let (read, written) = speed(&ours, async |said, most| theirs.text(said, most).await).await?;
-    row("prefill, 510 tokens", "tokens/s", read);
-    row("decode, 128 tokens", "tokens/s", written);
+    speed(&ours, async |said, most| theirs.text(said, most).await, &row).await?;
     let calls = calls(&ours, async |request| theirs.call(request).await, &requests).await?;
     row("request to tool call, prompt in the cache", "ms", calls);
     let memory = |pid| super::resident(pid).map(|mib| vec![mib]);
@@ -262,7 +260,8 @@ fn installed(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
 async fn speed(
     ours: &Ours,
     theirs: impl AsyncFn(&str, u32) -> anyhow::Result<(f64, f64)>,
-) -> anyhow::Result<(Pair, Pair)> {
+    row: impl Fn(&'static str, &'static str, Pair),
+) -> anyhow::Result<()> {
     let (mut read, mut written) = (Pair::default(), Pair::default());
     for round in 0..ROUNDS {
         // different from the first word on, so that nothing is known of it
@@ -274,7 +273,9 @@ async fn speed(
         written.0.push(ours.text(&count, DECODED).await?.1);
         written.1.push(theirs(&count, DECODED).await?.1);
     }
-    Ok((read, written))
+    row("prefill, 510 tokens", "tokens/s", read);
+    row("decode, 128 tokens", "tokens/s", written);
+    Ok(())
 }
 
 /// The same requests to both, the second time, when each has their beginnings in its cache.

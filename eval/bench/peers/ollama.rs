@@ -35,9 +35,7 @@ pub(crate) async fn table(tell: impl Fn(&str)) -> anyhow::Result<()> {
     tell("| what | kubemate | Ollama | ratio | unit |\n|---|---|---|---|---|");
     let row = |what, unit, pair| tell(&line(what, unit, pair));
     row("load", "s", (vec![ours.loaded], vec![theirs.loaded]));
-    let (read, written) = speed(&ours, async |said, most| theirs.text(said, most).await).await?;
-    row("prefill, 510 tokens", "tokens/s", read);
-    row("decode, 128 tokens", "tokens/s", written);
+    speed(&ours, async |said, most| theirs.text(said, most).await, &row).await?;
     let calls = calls(&ours, async |request| theirs.call(request).await, &requests).await?;
     row("request to tool call, prompt in the cache", "ms", calls);
     let memory = (super::super::resident(std::process::id())?, theirs.memory()?);
